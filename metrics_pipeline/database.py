@@ -1,0 +1,69 @@
+"""Connections to PostgreSQL, transactions, and which of its errors another try can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+
+from metrics_pipeline.errors import DatabaseUnavailable, SchemaError
+
+RETRYABLE_SQLSTATES = {
+    "40001",  # serialization failure: an older snapshot met a newer write
+    "40P01",  # deadlock
+    "42704",  # the exported snapshot is gone with its transaction
+}
+
+
+def connect_engine(url: str, pool_size: int = 5) -> Engine:
+    """An engine for a `postgresql+psycopg://` URL; nothing is opened before the first use.
+
+    Sessions speak UTC, so that no result depends on the server's own time zone.
+    """
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        connect_args={"application_name": "metrics_pipeline", "options": "-c timezone=UTC"},
+    )
+
+
+@contextmanager
+def domain_errors(action: str) -> Iterator[None]:
+    """Turn driver errors into this package's own: `action` says what was attempted."""
+    try:
+        yield
+    except (OperationalError, psycopg.OperationalError) as error:
+        if is_retryable(error):
+            raise
+        raise DatabaseUnavailable(
+            f"{action}: PostgreSQL did not answer ({_first_line(error)}). "
+            "Check that it runs and that METRICS_DATABASE_URL points to it."
+        ) from error
+    except (ProgrammingError, psycopg.ProgrammingError) as error:
+        if is_retryable(error):
+            raise
+        raise SchemaError(
+            f"{action}: {_first_line(error)}. Run `metrics-pipeline migrate`, then `metrics-pipeline check`."
+        ) from error
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether a new transaction on a new snapshot may succeed where this one failed."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) in RETRYABLE_SQLSTATES
+
+
+def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """The psycopg connection below a SQLAlchemy one, for COPY; in the same transaction."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__

@@ -1,0 +1,1 @@
+"""Alembic migrations of the expense tables (where missing) and of schema `metrics`."""

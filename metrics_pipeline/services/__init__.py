@@ -1,0 +1,19 @@
+"""PostgreSQL and Redis for a machine that has neither, and Dagster's processes under one command."""
+
+from metrics_pipeline.services.dagster_home import dagster_home, migrate_dagster
+from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, stop_services
+from metrics_pipeline.services.foreground import Program
+from metrics_pipeline.services.states import ServiceState, service_states
+from metrics_pipeline.services.supervisor import up
+
+__all__ = [
+    "Program",
+    "ServiceState",
+    "ServiceUrls",
+    "dagster_home",
+    "ensure_services",
+    "migrate_dagster",
+    "service_states",
+    "stop_services",
+    "up",
+]

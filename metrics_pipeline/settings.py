@@ -1,0 +1,114 @@
+"""All settings, read from the environment (METRICS_*) and validated once."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from metrics_pipeline.errors import ConfigurationError
+from metrics_pipeline.periods import local_today
+
+
+class Settings(BaseSettings):
+    """What the pipeline needs to know. Each field is the environment variable METRICS_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="METRICS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: str | None = Field(
+        None, description="PostgreSQL with the expense tables; unset starts an embedded server."
+    )
+    redis_url: str | None = Field(None, description="Redis for the cache; unset starts an embedded server.")
+    home: Path = Field(Path(".metrics"), description="Folder for embedded servers, logs and Dagster's files.")
+    timezone: str = Field("UTC", description="IANA zone in which days begin, for example America/Costa_Rica.")
+    start_date: date = Field(date(2020, 1, 1), description="The first day covered by partitions.")
+    excluded_statuses: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("failed", "duplicate"), description="Expense statuses that do not count, separated by commas."
+    )
+    default_currency: str = Field("USD", description="Currency shown first for accounts that name none.")
+    ttl_background_seconds: int = Field(4 * 3600, gt=0, description="Cache lifetime of background results.")
+    ttl_on_demand_seconds: int = Field(3600, gt=0, description="Cache lifetime of results made for one read.")
+    chunk_payloads: int = Field(2000, gt=0, description="Payloads stored by one transaction.")
+    dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster web UI on 127.0.0.1.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise ValueError("is not a URL; write it as postgresql://user:password@host:5432/database") from None
+        if parsed.get_backend_name() not in ("postgresql", "postgres"):
+            raise ValueError(f"names {parsed.drivername}, but only PostgreSQL works: postgresql://user@host/database")
+        return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("is not a Redis URL; write it as redis://:password@host:6379/0 or unix:///path")
+        return url
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{name!r} is not a known zone; use an IANA name such as America/Costa_Rica") from None
+        return name
+
+    @field_validator("excluded_statuses", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(sorted({part.strip().lower() for part in value.split(",") if part.strip()}))
+        return value
+
+    @field_validator("default_currency")
+    @classmethod
+    def _upper(cls, code: str) -> str:
+        if not (3 <= len(code) <= 12 and code.isalnum()):
+            raise ValueError(f"{code!r} is not a currency code; use 3 to 12 letters or digits such as USD")
+        return code.upper()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    def model_post_init(self, _: Any) -> None:
+        if self.start_date > self.today():
+            raise ConfigurationError(
+                f"METRICS_START_DATE is {self.start_date}, in the future; set it to the first day of your expenses."
+            )
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def today(self, now: datetime | None = None) -> date:
+        """The local day that holds `now` (aware; default: the machine's clock)."""
+        return local_today(now or datetime.now(timezone.utc), self.zone)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment. Raises ConfigurationError, one line a wrong setting, saying what to set."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"METRICS_{'_'.join(str(part) for part in item['loc'][:1]).upper()}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
+        raise ConfigurationError("\n".join(lines)) from None

@@ -1,0 +1,1 @@
+"""Sample data: households of invented people who spend at invented merchants."""

@@ -1,0 +1,34 @@
+"""Named queries. Each lives in a .sql file beside this one, under a `-- name:` line."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import TextClause, text
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def queries() -> dict[str, str]:
+    """Every named query of the package, by name. A name defined twice is an error."""
+    found: dict[str, str] = {}
+    for path in sorted(Path(__file__).parent.glob("*.sql")):
+        _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
+        for name, body in zip(parts[::2], parts[1::2], strict=True):
+            if name in found:
+                raise ValueError(f"query {name} is defined twice, the second time in {path.name}")
+            found[name] = body.strip().rstrip(";")
+    return found
+
+
+def query(name: str) -> TextClause:
+    """A named query for `Connection.execute`, with `:name` parameters."""
+    return text(queries()[name])
+
+
+def copy_query(name: str) -> str:
+    """A named query for psycopg's COPY, with `%(name)s` parameters."""
+    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", queries()[name].replace("%", "%%"))

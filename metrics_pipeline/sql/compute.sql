@@ -1,0 +1,92 @@
+-- name: expense_rows
+-- The expenses of a window as fixed-width, non-null columns, for binary COPY. Currency and status
+-- travel as one hash (decoded by `expense_kinds`), merchants as a hash that is only counted.
+-- A NaN or infinite amount has no cents: it is left out here and reported by `check`.
+SELECT
+    expense.email_account_id::bigint,
+    coalesce(expense.category_id::bigint, '-9223372036854775808'::bigint),
+    hashtextextended(
+        coalesce(expense.status::text, ''), hashtextextended(coalesce(expense.currency::text, ''), 0)
+    ),
+    (expense.amount * 100)::bigint,
+    coalesce(hashtextextended(expense.merchant_name::text, 0), 0),
+    expense.transaction_date::timestamptz
+FROM expenses AS expense
+WHERE expense.transaction_date >= :rows_from
+  AND expense.transaction_date < :rows_until
+  AND expense.deleted_at IS NULL
+  AND expense.email_account_id IS NOT NULL
+  AND (CAST(:account_ids AS bigint[]) IS NULL OR expense.email_account_id = ANY(CAST(:account_ids AS bigint[])))
+  AND expense.amount < 'Infinity'::numeric
+  AND expense.amount > '-Infinity'::numeric;
+
+-- name: expense_history
+-- What lies before the window of `expense_rows`, summed per segment between bounds; for binary COPY.
+SELECT
+    expense.email_account_id::bigint,
+    coalesce(expense.category_id::bigint, '-9223372036854775808'::bigint),
+    hashtextextended(
+        coalesce(expense.status::text, ''), hashtextextended(coalesce(expense.currency::text, ''), 0)
+    ),
+    sum(expense.amount * 100)::bigint,
+    count(*),
+    width_bucket(expense.transaction_date, CAST(:bounds AS timestamptz[]))::bigint AS segment,
+    min(expense.transaction_date)::timestamptz
+FROM expenses AS expense
+WHERE expense.transaction_date >= :history_from
+  AND expense.transaction_date < :history_until
+  AND expense.deleted_at IS NULL
+  AND expense.email_account_id IS NOT NULL
+  AND (CAST(:account_ids AS bigint[]) IS NULL OR expense.email_account_id = ANY(CAST(:account_ids AS bigint[])))
+  AND expense.amount < 'Infinity'::numeric
+  AND expense.amount > '-Infinity'::numeric
+  AND width_bucket(expense.transaction_date, CAST(:bounds AS timestamptz[])) = ANY(CAST(:segments AS int[]))
+GROUP BY 1, 2, 3, segment;
+
+-- name: expense_kinds
+-- The currency and status behind each hash, looked up at one expense that has it.
+SELECT DISTINCT
+    hashtextextended(
+        coalesce(expense.status::text, ''), hashtextextended(coalesce(expense.currency::text, ''), 0)
+    ) AS kind,
+    coalesce(expense.currency::text, '') AS currency,
+    coalesce(expense.status::text, '') AS status
+FROM unnest(CAST(:account_ids AS bigint[]), CAST(:micros AS bigint[])) AS sample (account_id, micros)
+JOIN expenses AS expense
+    ON expense.email_account_id = sample.account_id
+    AND expense.transaction_date = timestamptz '2000-01-01 00:00:00+00' + sample.micros * interval '1 microsecond';
+
+-- name: accounts
+-- The accounts to compute: those named, or every active one.
+SELECT id, currency
+FROM email_accounts
+WHERE CASE WHEN CAST(:account_ids AS bigint[]) IS NULL THEN active ELSE id = ANY(CAST(:account_ids AS bigint[])) END
+ORDER BY id;
+
+-- name: categories
+-- Every category's name.
+SELECT id, name FROM categories;
+
+-- name: budgets
+-- The budgets of these accounts that can touch the periods, with amounts in cents and thresholds in
+-- hundredths of a percent.
+SELECT
+    budget.id,
+    budget.email_account_id AS account_id,
+    budget.name,
+    budget.period,
+    (budget.amount * 100)::bigint AS cents,
+    budget.currency,
+    budget.start_date,
+    budget.end_date,
+    (coalesce(budget.warning_threshold, 70) * 100)::bigint AS warning,
+    (coalesce(budget.critical_threshold, 90) * 100)::bigint AS critical,
+    coalesce(
+        (SELECT array_agg(link.category_id) FROM budget_categories AS link WHERE link.budget_id = budget.id), '{}'
+    ) AS category_ids
+FROM budgets AS budget
+WHERE budget.active
+  AND (CAST(:account_ids AS bigint[]) IS NULL OR budget.email_account_id = ANY(CAST(:account_ids AS bigint[])))
+  AND budget.period = ANY(CAST(:grains AS text[]))
+  AND budget.amount < 'Infinity'::numeric
+ORDER BY budget.name COLLATE "C", budget.id;

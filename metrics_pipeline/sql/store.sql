@@ -1,0 +1,93 @@
+-- name: incoming_table
+-- Where a chunk of payloads arrives by COPY before one upsert takes it over.
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
+    account_id bigint NOT NULL,
+    grain text NOT NULL,
+    period_start date NOT NULL,
+    payload jsonb NOT NULL,
+    as_of date NOT NULL,
+    is_current boolean NOT NULL,
+    content_hash text NOT NULL,
+    expense_count integer NOT NULL,
+    transaction_count integer NOT NULL
+) ON COMMIT DELETE ROWS;
+
+-- name: copy_incoming
+-- A chunk's payloads, in the order of their keys so that two writers never deadlock.
+COPY incoming FROM STDIN;
+
+-- name: upsert_incoming
+-- Store what differs, leave unchanged rows alone, and say which version each key has now. The
+-- version is the clock in microseconds but always above the old one: it never goes back.
+WITH written AS (
+    INSERT INTO metrics.period_metrics AS stored (
+        account_id, grain, period_start, payload, version, as_of, is_current, fingerprint,
+        content_hash, expense_count, transaction_count, computed_at, computed_by
+    )
+    SELECT
+        account_id, grain, period_start, payload,
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        as_of, is_current, :fingerprint,
+        content_hash, expense_count, transaction_count, clock_timestamp(), :computed_by
+    FROM incoming
+    ORDER BY account_id, grain, period_start
+    ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
+        payload = excluded.payload,
+        version = greatest(stored.version + 1, excluded.version),
+        as_of = excluded.as_of,
+        is_current = excluded.is_current,
+        fingerprint = excluded.fingerprint,
+        content_hash = excluded.content_hash,
+        expense_count = excluded.expense_count,
+        transaction_count = excluded.transaction_count,
+        computed_at = excluded.computed_at,
+        computed_by = excluded.computed_by
+    WHERE :force OR stored.content_hash <> excluded.content_hash OR stored.fingerprint <> excluded.fingerprint
+    RETURNING account_id, grain, period_start, version, computed_at, computed_by
+)
+SELECT
+    incoming.account_id,
+    incoming.grain,
+    incoming.period_start,
+    coalesce(written.version, stored.version) AS version,
+    coalesce(written.computed_at, stored.computed_at) AS computed_at,
+    coalesce(written.computed_by, stored.computed_by) AS computed_by,
+    written.version IS NOT NULL AS rewritten
+FROM incoming
+LEFT JOIN written USING (account_id, grain, period_start)
+LEFT JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
+ORDER BY incoming.account_id, incoming.grain, incoming.period_start;
+
+-- name: stored_keys
+-- Which accounts have a row for these periods: their payloads are kept exact even where the
+-- expenses are gone.
+SELECT stored.account_id, stored.grain, stored.period_start
+FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
+JOIN metrics.period_metrics AS stored USING (grain, period_start);
+
+-- name: stored_payload
+-- One stored payload and what its header says.
+SELECT payload, version, as_of, is_current, fingerprint, computed_at, computed_by
+FROM metrics.period_metrics
+WHERE account_id = :account_id AND grain = :grain AND period_start = :period_start;
+
+-- name: stored_payloads
+-- Stored payloads for export, by period and account.
+SELECT payload, version, computed_at, computed_by
+FROM metrics.period_metrics
+WHERE grain = ANY(CAST(:grains AS text[]))
+  AND (CAST(:first AS date) IS NULL OR period_start >= CAST(:first AS date))
+  AND (CAST(:last AS date) IS NULL OR period_start <= CAST(:last AS date))
+  AND (CAST(:account_ids AS bigint[]) IS NULL OR account_id = ANY(CAST(:account_ids AS bigint[])))
+  AND (:include_empty OR expense_count > 0)
+ORDER BY array_position(CAST(:grains AS text[]), grain), period_start, account_id;
+
+-- name: period_totals
+-- The analysts' view, filtered.
+SELECT *
+FROM metrics.period_totals
+WHERE grain = ANY(CAST(:grains AS text[]))
+  AND (CAST(:first AS date) IS NULL OR period_start >= CAST(:first AS date))
+  AND (CAST(:last AS date) IS NULL OR period_start <= CAST(:last AS date))
+  AND (CAST(:account_ids AS bigint[]) IS NULL OR account_id = ANY(CAST(:account_ids AS bigint[])))
+ORDER BY array_position(CAST(:grains AS text[]), grain), period_start, account_id, currency;
