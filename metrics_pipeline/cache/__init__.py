@@ -1,0 +1,1 @@
+"""Payloads in Redis: keys, publishing by version, reading."""

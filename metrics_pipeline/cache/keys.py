@@ -1,0 +1,35 @@
+"""Cache keys and entries.
+
+An entry is the version in fixed width, the fingerprint it was computed under, then the payload's
+JSON: Redis compares versions as text without parsing, and a reader sees at once what is outdated.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from metrics_pipeline.metrics.compute import FINGERPRINT_WIDTH
+from metrics_pipeline.periods import Period
+
+VERSION_WIDTH = 19
+"""Digits of the largest bigint."""
+
+_HEADER = VERSION_WIDTH + FINGERPRINT_WIDTH
+
+
+class Entry(NamedTuple):
+    version: int
+    fingerprint: str
+    payload: bytes
+
+    def encode(self) -> bytes:
+        return b"%0*d%b%b" % (VERSION_WIDTH, self.version, self.fingerprint.encode(), self.payload)
+
+    @classmethod
+    def decode(cls, value: bytes) -> Entry:
+        return cls(int(value[:VERSION_WIDTH]), value[VERSION_WIDTH:_HEADER].decode(), value[_HEADER:])
+
+
+def cache_key(account_id: int, period: Period) -> str:
+    """The braces keep all keys of one account on one Redis Cluster slot, so that MGET takes them at once."""
+    return f"metrics:{{{account_id}}}:{period.grain.value}:{period.key}"

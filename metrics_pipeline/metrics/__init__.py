@@ -1,0 +1,1 @@
+"""From expenses to payloads: pull, encode, compute, assemble."""

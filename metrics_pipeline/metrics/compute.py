@@ -1,0 +1,117 @@
+"""Computing the payloads of periods × accounts from one snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from sqlalchemy import Connection
+
+from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
+from metrics_pipeline.metrics.budgets import BudgetBook
+from metrics_pipeline.metrics.facts import encode
+from metrics_pipeline.metrics.figures import compute_figures
+from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
+from metrics_pipeline.metrics.pull import read_dimensions, read_expenses
+from metrics_pipeline.metrics.scope import scope_of
+from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.settings import Settings
+
+Key = tuple[int, Period]
+"""Account id and period."""
+
+FINGERPRINT_WIDTH = 16
+"""Characters of a fingerprint: 64 bits in hexadecimal."""
+
+
+@dataclass
+class Timer:
+    """Seconds by phase, added up over many short stretches."""
+
+    seconds: dict[str, float]
+
+    def add(self, phase: str, since: float) -> float:
+        now = time.perf_counter()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - since
+        return now
+
+
+class Computation:
+    """All periods of a request, computed from what one snapshot holds.
+
+    Reads everything when made; `contents` then needs no database.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        periods: Sequence[Period],
+        today: date,
+        account_ids: Collection[int] | None,
+        timer: Timer,
+    ) -> None:
+        started = time.perf_counter()
+        self.periods, self._today, self._settings, self._timer = periods, today, settings, timer
+        self._everybody = account_ids is None
+        grains: set[Grain] = {period.grain for period in periods}
+        wanted = None if account_ids is None else sorted(set(account_ids))
+        self._dimensions = read_dimensions(connection, wanted, grains, settings.default_currency)
+        budgets = self._dimensions.budgets
+        scope = scope_of(periods, today, {budget.grain for budget in budgets})
+        expenses = read_expenses(
+            connection,
+            scope,
+            settings.zone,
+            None if wanted is None else self._dimensions.account_ids,
+            np.unique(np.array([budget.account_id for budget in budgets], np.int64)),
+        )
+        self.rows_read = expenses.account.size + expenses.history.account.size
+        started = timer.add("pull", started)
+        self._facts = encode(expenses, self._dimensions, scope, settings.zone, settings.excluded_statuses)
+        self._book = BudgetBook(self._facts, budgets)
+        timer.add("sort", started)
+
+    @property
+    def account_ids(self) -> list[int]:
+        """The accounts that are computed; unknown ids that were asked for are not among them."""
+        return self._dimensions.account_ids.tolist()
+
+    def contents(self, period: Period, also: Collection[int] = ()) -> Iterator[Content]:
+        """The payloads of a period.
+
+        When everybody was asked for: of the accounts with expenses in the period, of all accounts
+        while it is current, and of the accounts in `also`. Else of each account asked for.
+        """
+        started = time.perf_counter()
+        figures = compute_figures(self._facts, period, self._today)
+        budgets = self._book.of_period(period, self._today)
+        started = self._timer.add("compute", started)
+        assembler = PeriodAssembler(
+            self._facts.universe,
+            self._dimensions.account_currencies,
+            self._facts.statuses,
+            figures,
+            budgets,
+            self._today,
+            self._settings.timezone,
+        )
+        ids = self._dimensions.account_ids
+        positions = np.arange(ids.size)
+        if self._everybody and not period.is_current(self._today):
+            others = np.flatnonzero(np.isin(ids, np.array(sorted(also), np.int64)))
+            positions = np.union1d(assembler.accounts_with_expenses(), others)
+        for content in assembler.contents(positions.tolist()):
+            self._timer.add("assemble", started)
+            yield content
+            started = time.perf_counter()
+
+
+def fingerprint(settings: Settings) -> str:
+    """What a stored payload was computed under: another fingerprint means it is outdated."""
+    parts = (SCHEMA, CODE_VERSION, settings.timezone, settings.excluded_statuses, settings.default_currency)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=FINGERPRINT_WIDTH // 2).hexdigest()

@@ -1,0 +1,78 @@
+"""Exact integer arithmetic over arrays of cents: sums, half-up rounding, percentages, text.
+
+Whatever could leave 64 bits is done with Python's integers instead, never with floats.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+_FLOAT_EXACT = 2**53
+_INT64_SAFE = 2**62
+
+
+def sum_by(index: NDArray[Any], values: Ints, size: int) -> Ints:
+    """The sum of the values at each index, exactly."""
+    if values.size == 0:
+        return np.zeros(size, np.int64)
+    if values.size * _largest(values) < _FLOAT_EXACT:
+        return np.bincount(index, values, size).astype(np.int64)
+    sums = np.zeros(size, np.int64)
+    np.add.at(sums, index, values)
+    return sums
+
+
+def product_fits(*factors: NDArray[Any] | int) -> bool:
+    """Whether products of these stay inside 64 bits."""
+    bound = 1
+    for factor in factors:
+        bound *= factor if isinstance(factor, int) else max(_largest(factor), 1)
+    return bound < _INT64_SAFE
+
+
+def divide_half_up(numerator: NDArray[Any], divisor: NDArray[Any]) -> NDArray[Any]:
+    """The quotient rounded half away from zero. Divisors must be positive."""
+    if not product_fits(numerator, 4):
+        numerator = numerator.astype(object)
+    rounded = (2 * abs(numerator) + divisor) // (2 * divisor)
+    return np.where(numerator < 0, -rounded, rounded)
+
+
+def percentages(numerator: NDArray[Any], divisor: NDArray[Any], places: int) -> list[float | None]:
+    """100 × numerator / divisor, rounded half away from zero; None where the divisor is zero."""
+    scale = 100 * 10**places
+    if not product_fits(numerator, scale * 4):
+        numerator = numerator.astype(object)
+    zero = divisor == 0
+    negative = divisor < 0
+    scaled = divide_half_up(np.where(negative, -numerator, numerator) * scale, np.where(zero, 1, abs(divisor)))
+    result = (scaled / 10**places).astype(object)
+    result[zero] = None
+    return result.tolist()  # type: ignore[no-any-return]
+
+
+def percentage(numerator: int, divisor: int, places: int) -> float | None:
+    """The same for one pair of integers; the divisor must not be negative."""
+    if divisor == 0:
+        return None
+    rounded = (2 * abs(numerator) * 100 * 10**places + divisor) // (2 * divisor)
+    return (-rounded if numerator < 0 else rounded) / 10**places
+
+
+def money(cents: int) -> str:
+    """Cents as a decimal string with two decimals."""
+    if cents == 0:
+        return "0.00"
+    if cents < 0:
+        return "-" + money(-cents)
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+def _largest(values: NDArray[Any]) -> int:
+    """The largest absolute value; of -2**63 too, which numpy's abs cannot hold."""
+    return max(int(values.max()), -int(values.min())) if values.size else 0

@@ -1,0 +1,218 @@
+"""The figures of one period for every account at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics_pipeline.metrics.exact import Ints, divide_half_up, percentages, product_fits
+from metrics_pipeline.metrics.facts import Facts
+from metrics_pipeline.metrics.scope import SPARKLINE_DAYS, Range, sparkline_range, to_date_ranges, whole
+from metrics_pipeline.periods import Grain, Period
+
+
+@dataclass(frozen=True)
+class ChangeFigures:
+    """Each group's period against an earlier one. Cents; percentages are None where undefined."""
+
+    previous_total: list[int]
+    previous_count: list[int]
+    amount_change: list[int]
+    count_change: list[int]
+    amount_pct: list[float | None]
+    count_pct: list[float | None]
+    average_pct: list[float | None]
+
+
+@dataclass(frozen=True)
+class CategoryFigures:
+    """Pairs with expenses, in display order; `first[group]` to `first[group + 1]` are a group's."""
+
+    first: list[int]
+    category: list[int]
+    total: list[int]
+    count: list[int]
+    average: list[int]
+    smallest: list[int]
+    largest: list[int]
+    share_pct: list[float | None]
+
+
+@dataclass(frozen=True)
+class PeriodFigures:
+    """Everything about one period but its budgets. Lists by group or account; money in cents."""
+
+    period: Period
+    total: list[int]
+    count: list[int]
+    average: list[int]
+    median: list[int]
+    smallest: list[int]
+    largest: list[int]
+    trend: ChangeFigures
+    to_date: ChangeFigures | None
+    categories: CategoryFigures
+    series: list[list[int]]
+    sparkline: list[list[int]]
+    sparkline_average: list[int]
+    has_expenses: NDArray[np.bool_]
+    transaction_count: list[int]
+    unique_merchants: list[int]
+    unique_categories: list[int]
+    uncategorized: list[int]
+    status_counts: Ints
+
+
+def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
+    """All figures of a period. `has_expenses` says which groups have anything to show."""
+    universe = facts.universe
+    days = whole(period)
+    pair_total, pair_count = facts.sums_of(days)
+    total, count = universe.sum_pairs(pair_total), universe.sum_pairs(pair_count)
+    smallest, largest, median = _order_statistics(facts, days, pair_count)
+    previous = _group_sums(facts, whole(period.shift(-1)))
+    so_far = to_date_ranges(period, today)
+    sparkline = facts.series(sparkline_range(period, today), np.arange(SPARKLINE_DAYS), SPARKLINE_DAYS)
+    spark_counts = _group_sums(facts, sparkline_range(period, today))[1]
+    accounts = universe.account_ids.size
+    uncategorized = pair_count * (universe.pair_category == len(universe.categories) - 1)
+    return PeriodFigures(
+        period=period,
+        total=total.tolist(),
+        count=count.tolist(),
+        average=divide_half_up(total, np.maximum(count, 1)).tolist(),
+        median=median.tolist(),
+        smallest=_reduce_pairs(facts, np.minimum, smallest).tolist(),
+        largest=_reduce_pairs(facts, np.maximum, largest).tolist(),
+        trend=_change((total, count), previous),
+        to_date=_change(_group_sums(facts, so_far[0]), _group_sums(facts, so_far[1])) if so_far else None,
+        categories=_categories(facts, total, pair_total, pair_count, smallest, largest),
+        series=_series(facts, period).tolist(),
+        sparkline=sparkline.tolist(),
+        sparkline_average=divide_half_up(sparkline.sum(axis=1), np.full(len(sparkline), SPARKLINE_DAYS)).tolist(),
+        has_expenses=(count > 0) | (previous[1] > 0) | (spark_counts > 0),
+        transaction_count=_by_account(facts, universe.group_account, count),
+        unique_merchants=_unique_merchants(facts, days),
+        unique_categories=_unique_categories(facts, pair_count).tolist(),
+        uncategorized=np.bincount(
+            universe.group_account[universe.pair_group], uncategorized, accounts
+        ).astype(np.int64).tolist(),
+        status_counts=facts.status_counts(days),
+    )  # fmt: skip
+
+
+def _group_sums(facts: Facts, days: Range) -> tuple[Ints, Ints]:
+    cents, counts = facts.sums_of(days)
+    return facts.universe.sum_pairs(cents), facts.universe.sum_pairs(counts)
+
+
+def _reduce_pairs(facts: Facts, ufunc: np.ufunc, by_pair: Ints) -> Ints:
+    return ufunc.reduceat(by_pair, facts.universe.first_pair[:-1]) if by_pair.size else by_pair  # type: ignore[no-any-return]
+
+
+def _order_statistics(facts: Facts, days: Range, pair_count: Ints) -> tuple[Ints, Ints, Ints]:
+    """The smallest and largest amount of each pair, and the median of each group, in cents.
+
+    Pairs without expenses get the neutral element of min and max; groups without get zero.
+    """
+    universe, part = facts.universe, facts.rows_of(days)
+    pair, cents = facts.pair[part], facts.cents[part]
+    smallest = np.full(pair_count.size, np.iinfo(np.int64).max)
+    largest = np.full(pair_count.size, np.iinfo(np.int64).min)
+    np.minimum.at(smallest, pair, cents)
+    np.maximum.at(largest, pair, cents)
+    by_amount = _sorted_within(universe.pair_group[pair], cents)
+    count = universe.sum_pairs(pair_count)
+    end = np.cumsum(count)
+    low, high = end - count + (count - 1) // 2, end - count + count // 2
+    median = np.zeros(count.size, np.int64)
+    some = count > 0
+    middle = by_amount[low[some]] + by_amount[high[some]]
+    median[some] = divide_half_up(middle, np.full(middle.size, 2))
+    return smallest, largest, median
+
+
+def _sorted_within(group: Ints, cents: Ints) -> Ints:
+    """The amounts sorted by group, then amount: as one packed key where 63 bits hold it."""
+    if cents.size == 0:
+        return cents
+    least = int(cents.min())
+    spread = int(cents.max()) - least + 1
+    if product_fits(group + 1, spread):
+        packed = group * spread + (cents - least)
+        packed.sort()
+        return packed % spread + least
+    return cents[np.lexsort((cents, group))]
+
+
+def _change(now: tuple[Ints, Ints], previous: tuple[Ints, Ints]) -> ChangeFigures:
+    (total, count), (before, before_count) = now, previous
+    wide_total, wide_before = total, before
+    if not (product_fits(total, before_count, 2) and product_fits(before, count, 2)):
+        wide_total, wide_before = total.astype(object), before.astype(object)
+    scaled_before = wide_before * count
+    average_pct = percentages(wide_total * before_count - scaled_before, scaled_before, 2)
+    return ChangeFigures(
+        previous_total=before.tolist(),
+        previous_count=before_count.tolist(),
+        amount_change=(total - before).tolist(),
+        count_change=(count - before_count).tolist(),
+        amount_pct=percentages(total - before, before, 2),
+        count_pct=percentages(count - before_count, before_count, 2),
+        average_pct=average_pct,
+    )
+
+
+def _categories(
+    facts: Facts, total: Ints, pair_total: Ints, pair_count: Ints, smallest: Ints, largest: Ints
+) -> CategoryFigures:
+    universe = facts.universe
+    present = np.flatnonzero(pair_count)
+    group, category = universe.pair_group[present], universe.pair_category[present]
+    order = present[np.lexsort((category, -pair_total[present], group))]
+    return CategoryFigures(
+        first=np.searchsorted(group, np.arange(total.size + 1)).tolist(),
+        category=universe.pair_category[order].tolist(),
+        total=pair_total[order].tolist(),
+        count=pair_count[order].tolist(),
+        average=divide_half_up(pair_total[order], pair_count[order]).tolist(),
+        smallest=smallest[order].tolist(),
+        largest=largest[order].tolist(),
+        share_pct=percentages(pair_total[order], total[universe.pair_group[order]], 2),
+    )
+
+
+def _series(facts: Facts, period: Period) -> Ints:
+    """Totals by day of a week or month, by month of a year; no columns for a day."""
+    if period.grain is Grain.DAY:
+        return np.zeros((facts.universe.group_account.size, 0), np.int64)
+    if period.grain is Grain.YEAR:
+        lengths = [
+            (Grain.MONTH.shift(period.start, n + 1) - Grain.MONTH.shift(period.start, n)).days for n in range(12)
+        ]
+        return facts.series(whole(period), np.repeat(np.arange(12), lengths), 12)
+    return facts.series(whole(period), np.arange(period.days), period.days)
+
+
+def _by_account(facts: Facts, index: NDArray[Any], values: Ints) -> list[int]:
+    return np.bincount(index, values, facts.universe.account_ids.size).astype(np.int64).tolist()
+
+
+def _unique_merchants(facts: Facts, days: Range) -> list[int]:
+    visits = facts.visit[facts.rows_of(days)]
+    seen = np.zeros(facts.visit_account.size, bool)
+    seen[visits[visits >= 0]] = True
+    return np.bincount(facts.visit_account[seen], minlength=facts.universe.account_ids.size).tolist()
+
+
+def _unique_categories(facts: Facts, pair_count: Ints) -> Ints:
+    universe = facts.universe
+    numbers, account = universe.account_category
+    named = (pair_count > 0) & (universe.pair_category < len(universe.categories) - 1)
+    seen = np.zeros(account.size, bool)
+    seen[numbers[named]] = True
+    return np.bincount(account[seen], minlength=universe.account_ids.size)

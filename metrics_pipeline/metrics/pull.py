@@ -1,0 +1,220 @@
+"""Reading what a computation needs from one snapshot: a constant number of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection
+
+from metrics_pipeline.database import driver
+from metrics_pipeline.metrics.exact import Ints
+from metrics_pipeline.metrics.scope import Range, Scope
+from metrics_pipeline.periods import Grain, start_of_day
+from metrics_pipeline.sql import copy_query, query
+
+NO_CATEGORY = -(2**63)
+NO_CURRENCY = "XXX"
+"""ISO 4217's code for "no currency": for expenses that name none."""
+
+_PG_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
+_COPY_HEADER_BYTES, _COPY_TRAILER_BYTES = 19, 2
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An active budget. Amount in cents, thresholds in hundredths of a percent."""
+
+    id: int
+    account_id: int
+    name: str
+    grain: Grain
+    cents: int
+    currency: str
+    start_date: date
+    end_date: date | None
+    warning: int
+    critical: int
+    category_ids: tuple[int, ...]
+
+    def valid_in(self, first: date, last: date) -> bool:
+        return self.start_date <= last and (self.end_date is None or self.end_date >= first)
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """What expenses refer to. Account ids ascending, with the currency each one shows first."""
+
+    account_ids: Ints
+    account_currencies: list[str]
+    category_names: dict[int, str]
+    budgets: list[Budget]
+
+
+@dataclass(frozen=True)
+class Expenses:
+    """Columns of expenses, or of sums of them, as read. `kinds` decodes `kind` into (currency, status)."""
+
+    account: Ints
+    category: Ints
+    kind: Ints
+    cents: Ints
+    merchant: Ints
+    micros: Ints
+    history: History
+    kinds: dict[int, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class History:
+    """Sums of expenses before the rows. `day` is the ordinal of the first day of the sum's range."""
+
+    account: Ints
+    category: Ints
+    kind: Ints
+    cents: Ints
+    count: Ints
+    day: Ints
+    micros: Ints
+
+
+def read_dimensions(
+    connection: Connection,
+    account_ids: Sequence[int] | None,
+    grains: Collection[Grain],
+    default_currency: str,
+) -> Dimensions:
+    """Accounts (None: every active one), categories, and the budgets of these grains."""
+    wanted = None if account_ids is None else list(account_ids)
+    accounts = connection.execute(query("accounts"), {"account_ids": wanted}).all()
+    by_adverb = {grain.adverb: grain for grain in grains}
+    budgets = connection.execute(query("budgets"), {"account_ids": wanted, "grains": list(by_adverb)}).mappings()
+    return Dimensions(
+        account_ids=np.array([account.id for account in accounts], np.int64),
+        account_currencies=[currency_code(account.currency) or default_currency for account in accounts],
+        category_names={row.id: row.name for row in connection.execute(query("categories"))},
+        budgets=[
+            Budget(
+                grain=by_adverb[row["period"]],
+                currency=currency_code(row["currency"]) or NO_CURRENCY,
+                category_ids=tuple(row["category_ids"]),
+                **{name: row[name] for name in _BUDGET_COLUMNS},
+            )
+            for row in budgets
+        ],
+    )
+
+
+_BUDGET_COLUMNS = ("id", "account_id", "name", "cents", "start_date", "end_date", "warning", "critical")
+
+
+def read_expenses(
+    connection: Connection, scope: Scope, zone: ZoneInfo, account_ids: Ints | None, budget_account_ids: Ints
+) -> Expenses:
+    """The rows of the scope and the sums before it. `account_ids` None reads every account."""
+    wanted = None if account_ids is None else account_ids.tolist()
+    rows = _read_bigints(
+        connection,
+        "expense_rows",
+        {
+            "rows_from": start_of_day(scope.rows.first, zone),
+            "rows_until": start_of_day(scope.rows.end, zone),
+            "account_ids": wanted,
+        },
+        columns=6,
+    )
+    history = np.concatenate(
+        [
+            _read_history(connection, scope.history, zone, wanted),
+            _read_history(connection, scope.budget_history, zone, budget_account_ids.tolist()),
+        ],
+        axis=1,
+    )
+    account, category, kind, cents, merchant, micros = rows
+    past = History(*history)
+    kinds = _read_kinds(
+        connection,
+        np.concatenate([kind, past.kind]),
+        np.concatenate([account, past.account]),
+        np.concatenate([micros, past.micros]),
+    )
+    return Expenses(account, category, kind, cents, merchant, micros, past, kinds)
+
+
+def pg_micros(instant: datetime) -> int:
+    """An instant as PostgreSQL's binary timestamptz: microseconds since 2000-01-01 UTC."""
+    since = instant - _PG_EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def currency_code(code: str | None) -> str:
+    return (code or "").strip().upper()
+
+
+def _read_history(
+    connection: Connection, segments: Sequence[Range], zone: ZoneInfo, account_ids: list[int] | None
+) -> Ints:
+    if not segments or account_ids == []:
+        return np.zeros((7, 0), np.int64)
+    borders = sorted({day for segment in segments for day in (segment.first, segment.end)})
+    instants = [start_of_day(day, zone) for day in borders]
+    columns = _read_bigints(
+        connection,
+        "expense_history",
+        {
+            "history_from": instants[0],
+            "history_until": instants[-1],
+            "bounds": instants,
+            "segments": [borders.index(segment.first) + 1 for segment in segments],
+            "account_ids": account_ids,
+        },
+        columns=7,
+    )
+    first_days = np.array([0, *(day.toordinal() for day in borders)], np.int64)
+    columns[5] = first_days[columns[5]]
+    return columns
+
+
+def _read_bigints(connection: Connection, name: str, parameters: dict[str, Any], columns: int) -> Ints:
+    """A query of eight-byte, non-null columns as one array per column, by binary COPY.
+
+    Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": each record is a
+    two-byte field count, then four bytes of length and the value for each field.
+    """
+    buffer = bytearray()
+    with driver(connection).cursor() as cursor:
+        statement = f"COPY ({copy_query(name)}) TO STDOUT (FORMAT binary)"
+        with cursor.copy(statement, parameters) as copy:
+            for block in copy:
+                buffer += block
+    record = np.dtype(
+        {
+            "names": [str(n) for n in range(columns)],
+            "formats": [">i8"] * columns,
+            "offsets": [2 + 12 * n + 4 for n in range(columns)],
+            "itemsize": 2 + 12 * columns,
+        }
+    )
+    count = (len(buffer) - _COPY_HEADER_BYTES - _COPY_TRAILER_BYTES) // record.itemsize
+    records = np.frombuffer(buffer, record, count, _COPY_HEADER_BYTES)
+    values = np.empty((columns, count), np.int64)
+    for n in range(columns):
+        values[n] = records[str(n)]
+    return values
+
+
+def _read_kinds(connection: Connection, kind: Ints, account: Ints, micros: Ints) -> dict[int, tuple[str, str]]:
+    """Currency and status of every hash: one lookup of one sample expense for each."""
+    if kind.size == 0:
+        return {}
+    samples = pd.Series(kind).drop_duplicates().index.to_numpy()
+    rows = connection.execute(
+        query("expense_kinds"),
+        {"account_ids": account[samples].tolist(), "micros": micros[samples].tolist()},
+    )
+    return {row.kind: (currency_code(row.currency) or NO_CURRENCY, row.status) for row in rows}

@@ -1,0 +1,115 @@
+"""The use cases, in one place: what the command line, Dagster and Python programs call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import cached_property
+
+import pandas as pd
+from redis import Redis
+
+from metrics_pipeline.cache.reader import MetricsReader
+from metrics_pipeline.database import connect_engine, domain_errors
+from metrics_pipeline.errors import BadRequest, ConfigurationError
+from metrics_pipeline.metrics.payload import PeriodMetrics
+from metrics_pipeline.migrations.apply import migrate
+from metrics_pipeline.periods import Grain, Period, periods_between
+from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
+from metrics_pipeline.refresh import Refresher
+from metrics_pipeline.settings import Settings
+from metrics_pipeline.store.reading import Selection, export, read_frame
+
+
+class Pipeline:
+    """Everything the pipeline does, on one database and one Redis.
+
+    Opens connections when they are first needed. A context manager: leaving it closes them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if not settings.database_url or not settings.redis_url:
+            raise ConfigurationError(
+                "METRICS_DATABASE_URL and METRICS_REDIS_URL must both be set here; "
+                "`metrics-pipeline` commands start embedded servers where they are not."
+            )
+        self.settings = settings
+        self.engine = connect_engine(settings.database_url)
+        self.redis: Redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=10)
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self.redis.close()
+
+    def migrate(self) -> str:
+        """Bring the database to the newest schema; returns its revision."""
+        return migrate(self.engine)
+
+    def refresh(self, request: RefreshRequest, progress: Progress | None = None) -> Outcome:
+        """Compute, store and publish what is asked. See `Refresher.refresh`."""
+        return self._refresher.refresh(request, progress)
+
+    def calculate(
+        self,
+        *,
+        grains: Sequence[Grain] = tuple(Grain),
+        on: Sequence[date] = (),
+        all_history: bool = False,
+        account_ids: Sequence[int] | None = None,
+        today: date | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Compute the periods that hold the days in `on` (default: today), or all since the start date."""
+        today = today or self.settings.today()
+        if all_history and on:
+            raise BadRequest("Ask for all of history or for single days, not for both.")
+        if all_history:
+            periods = [period for grain in grains for period in periods_between(grain, self.settings.start_date, today)]
+        else:
+            periods = sorted({Period.holding(grain, day) for grain in grains for day in on or [today]})
+        return self.refresh(RefreshRequest(periods, today, account_ids, "manual", force), progress)
+
+    @cached_property
+    def reader(self) -> MetricsReader:
+        return MetricsReader(self.settings, self.engine, self.redis, self.refresh)
+
+    def export(
+        self,
+        *,
+        grains: Sequence[Grain] | None = None,
+        first: date | None = None,
+        last: date | None = None,
+        account_ids: Sequence[int] | None = None,
+        include_empty: bool = False,
+    ) -> Iterator[PeriodMetrics]:
+        """Stored payloads, streamed by grain, period and account.
+
+        Those whose period holds an undeleted expense; `include_empty` adds the others. `first` and
+        `last` bound the periods' first days.
+        """
+        selection = Selection(tuple(grains or Grain), first, last, account_ids)
+        with domain_errors("Exporting payloads"), self.engine.connect() as connection:
+            yield from export(connection, selection, include_empty=include_empty)
+
+    def read_metrics(
+        self,
+        *,
+        grains: Sequence[Grain] | None = None,
+        first: date | None = None,
+        last: date | None = None,
+        account_ids: Sequence[int] | None = None,
+    ) -> pd.DataFrame:
+        """One row per account, period and currency, as `metrics.period_totals` has them; money as Decimal."""
+        with domain_errors("Reading metrics"), self.engine.connect() as connection:
+            return read_frame(connection, Selection(tuple(grains or Grain), first, last, account_ids))
+
+    @cached_property
+    def _refresher(self) -> Refresher:
+        return Refresher(self.settings, self.engine, self.redis)

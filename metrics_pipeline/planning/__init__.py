@@ -1,0 +1,1 @@
+"""Which periods and accounts to compute. Pure: values in, values out."""

@@ -1,0 +1,71 @@
+"""What is asked of a refresh, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from metrics_pipeline.errors import BadRequest
+from metrics_pipeline.metrics.payload import ComputedBy
+from metrics_pipeline.periods import Period
+
+@dataclass(frozen=True)
+class RefreshRequest:
+    """Compute, store and publish these periods for these accounts.
+
+    Args:
+        periods: any grains and starts, none after the one that holds `today`.
+        today: the local day it is; decides which periods are current.
+        account_ids: None for every active account; else just these, active or not.
+        computed_by: who asks; written on every payload that changes.
+        force: write and publish a new version even where nothing changed.
+    """
+
+    periods: Sequence[Period]
+    today: date
+    account_ids: Sequence[int] | None = None
+    computed_by: ComputedBy = "manual"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.periods:
+            raise BadRequest("Nothing to compute: no period was asked for.")
+        for period in self.periods:
+            if period.start > self.today:
+                raise BadRequest(
+                    f"{period} has not begun: today is {self.today}. Ask for a day up to today, or pass a later today."
+                )
+        for account_id in self.account_ids or ():
+            check_account_id(account_id)
+
+
+@dataclass
+class Outcome:
+    """What a refresh did. Seconds are wall-clock time by phase; storing overlaps assembling."""
+
+    accounts: int = 0
+    rows_read: int = 0
+    payloads: int = 0
+    rewritten: int = 0
+    published: int = 0
+    superseded: int = 0
+    bytes_published: int = 0
+    chunks_retried: int = 0
+    payloads_by_period: dict[Period, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total_seconds(self) -> float:
+        return self.seconds.get("total", 0.0)
+
+
+Progress = Callable[[Outcome], None]
+"""Told, after each stored chunk, what has been done so far."""
+
+
+def check_account_id(account_id: object) -> int:
+    """The account id itself. Raises BadRequest unless it is a positive integer that PostgreSQL can hold."""
+    if not isinstance(account_id, int) or isinstance(account_id, bool) or not 0 < account_id < 2**63:
+        raise BadRequest(f"Account id {account_id!r} is not a positive integer.")
+    return account_id

@@ -1,0 +1,1 @@
+"""The durable store of computed payloads: schema `metrics`, table `period_metrics`."""

@@ -1,0 +1,91 @@
+"""Reading stored payloads: one for a reader, many for an export, flat rows for analysts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import orjson
+import pandas as pd
+from sqlalchemy import Connection, Row
+
+from metrics_pipeline.metrics.compute import Key
+from metrics_pipeline.metrics.payload import PeriodMetrics
+from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.sql import query
+from metrics_pipeline.store.writer import with_header
+
+_EXPORT_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class StoredPayload:
+    """One stored payload as JSON, and what tells whether it is outdated."""
+
+    json: bytes
+    version: int
+    as_of: date
+    is_current: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which stored payloads: grains, first days from `first` to `last`, accounts; None means all."""
+
+    grains: Sequence[Grain] = tuple(Grain)
+    first: date | None = None
+    last: date | None = None
+    account_ids: Sequence[int] | None = None
+
+    def parameters(self) -> dict[str, object]:
+        return {
+            "grains": [grain.value for grain in self.grains],
+            "first": self.first,
+            "last": self.last,
+            "account_ids": None if self.account_ids is None else list(self.account_ids),
+        }
+
+
+def read_stored(connection: Connection, account_id: int, period: Period) -> StoredPayload | None:
+    """The stored payload of one account and period, or None."""
+    row = connection.execute(
+        query("stored_payload"),
+        {"account_id": account_id, "grain": period.grain.value, "period_start": period.start},
+    ).one_or_none()
+    if row is None:
+        return None
+    return StoredPayload(_json_of(row), row.version, row.as_of, row.is_current, row.fingerprint)
+
+
+def stored_keys(connection: Connection, periods: Sequence[Period]) -> set[Key]:
+    """The account and period of every stored row of these periods."""
+    rows = connection.execute(
+        query("stored_keys"),
+        {
+            "grains": [period.grain.value for period in periods],
+            "starts": [period.start for period in periods],
+        },
+    )
+    known = {(period.grain.value, period.start): period for period in periods}
+    return {(row.account_id, known[row.grain, row.period_start]) for row in rows}
+
+
+def export(connection: Connection, selection: Selection, *, include_empty: bool) -> Iterator[PeriodMetrics]:
+    """Stored payloads by grain, period and account, streamed; those of periods with expenses only,
+    unless `include_empty`."""
+    result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
+        query("stored_payloads"), {**selection.parameters(), "include_empty": include_empty}
+    )
+    for row in result:
+        yield PeriodMetrics.model_validate_json(_json_of(row))
+
+
+def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
+    """The analysts' view as a DataFrame: one row per account, period and currency; money as Decimal."""
+    return pd.read_sql(query("period_totals"), connection, params=selection.parameters())
+
+
+def _json_of(row: Row[tuple[object, ...]]) -> bytes:
+    return with_header(orjson.dumps(row.payload), row)

@@ -1,0 +1,179 @@
+"""Every field of every payload against the reference, over generated data in a real PostgreSQL.
+
+HYPOTHESIS_PROFILE=thorough tries many more examples than a normal run, and others each time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from redis import Redis
+
+from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.planning.request import RefreshRequest
+from metrics_pipeline.settings import load_settings
+from metrics_pipeline_tests.reference import (
+    differences,
+    empty_tables,
+    expected_payload,
+    expected_periods,
+    insert,
+)
+from metrics_pipeline_tests.strategies import Example, examples, interesting_periods
+
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+START_DATE = date(1900, 1, 1)
+
+pytestmark = pytest.mark.timeout(4 * 3600 if THOROUGH else 240)
+
+
+def tried(quickly: int, thoroughly: int) -> settings:
+    """How many examples. A normal run takes the same ones every time, so that it passes or fails for good."""
+    return settings(
+        max_examples=thoroughly if THOROUGH else quickly,
+        derandomize=not THOROUGH,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+    )
+
+
+@dataclass
+class Subject:
+    """The product on this test's servers; made anew for each example, which differ in settings."""
+
+    database: object
+    redis: Redis
+    redis_url: str
+
+    def load(self, example: Example) -> Pipeline:
+        """An example's rows in place of whatever is there, and a pipeline with its settings."""
+        self.redis.flushdb()
+        with self.database.engine.begin() as connection:
+            empty_tables(connection)
+            insert(connection, example.data)
+        return Pipeline(
+            load_settings(
+                database_url=self.database.url,
+                redis_url=self.redis_url,
+                timezone=example.zone.key,
+                start_date=START_DATE,
+                excluded_statuses=example.excluded_statuses,
+                default_currency=example.default_currency,
+            )
+        )
+
+
+@pytest.fixture
+def subject(database, redis_client, redis_url) -> Subject:
+    return Subject(database, redis_client, redis_url)
+
+
+def expected(example: Example, account_id: int, grain: str, start: date) -> dict:
+    return expected_payload(
+        example.data,
+        account_id,
+        grain,
+        start,
+        today=example.today,
+        zone=example.zone,
+        excluded_statuses=example.excluded_statuses,
+        default_currency=example.default_currency,
+    )
+
+
+def check(example: Example, payload: dict, source: str) -> None:
+    """Fail, naming each field, when a payload is not what the reference says."""
+    account_id, grain, start = (
+        payload["account_id"],
+        payload["grain"],
+        date.fromisoformat(payload["period_start"]),
+    )
+    found = differences(expected(example, account_id, grain, start), payload)
+    assert not found, f"account {account_id}, {grain} {start}, {source}:\n" + "\n".join(found)
+
+
+@tried(quickly=40, thoroughly=2000)
+@given(example=examples())
+def test_accounts_asked_for_get_exact_payloads_of_every_period(subject: Subject, example: Example):
+    """Inactive accounts and periods without any expense too; from the store and from the cache."""
+    account_ids = [account.id for account in example.data.accounts]
+    periods = [Period(Grain(grain), start) for grain, start in interesting_periods(example)]
+    asked = {(account_id, p.grain.value, p.start) for account_id in account_ids for p in periods}
+    note(f"{len(asked)} payloads")
+
+    with subject.load(example) as pipeline:
+        pipeline.refresh(RefreshRequest(periods, example.today, account_ids))
+
+        stored = {}
+        for payload in pipeline.export(include_empty=True):
+            stored[payload.account_id, payload.grain.value, payload.period_start] = payload
+            check(example, payload.model_dump(mode="json", by_alias=True), "stored")
+        assert set(stored) == asked
+
+        for (account_id, grain, start), payload in stored.items():
+            reading = pipeline.reader.get(account_id, Grain(grain), on=start, today=example.today)
+            assert reading.source == "cache"
+            assert reading.payload == payload
+
+
+@tried(quickly=25, thoroughly=1000)
+@given(example=examples())
+def test_a_run_over_all_accounts_makes_just_the_payloads_that_are_needed(subject: Subject, example: Example):
+    """Active accounts: every period with an expense of any status, and the current ones always."""
+    periods = [Period(Grain(grain), start) for grain, start in interesting_periods(example)]
+    active = {account.id for account in example.data.accounts if account.active}
+    with_expenses = {
+        key
+        for key in expected_periods(example.data, today=example.today, zone=example.zone, start_date=START_DATE)
+        if key[0] in active
+    }
+    current = {
+        (account_id, p.grain.value, p.start)
+        for account_id in active
+        for p in periods
+        if p.start <= example.today < p.end
+    }
+
+    with subject.load(example) as pipeline:
+        pipeline.refresh(RefreshRequest(periods, example.today))
+
+        stored = list(pipeline.export(include_empty=True))
+        assert {(p.account_id, p.grain.value, p.period_start) for p in stored} == with_expenses | current
+        for payload in stored:
+            check(example, payload.model_dump(mode="json", by_alias=True), "stored")
+
+        exported = list(pipeline.export())
+        assert {(p.account_id, p.grain.value, p.period_start) for p in exported} == with_expenses
+
+
+@tried(quickly=15, thoroughly=500)
+@given(before=examples(), after=examples())
+def test_payloads_follow_the_rows_when_those_are_replaced(subject: Subject, before: Example, after: Example):
+    """Computed over one data set, then again over another in its place: nothing of the first is left."""
+    after = Example(before.zone, before.today, before.excluded_statuses, before.default_currency, after.data)
+    periods = [
+        Period(Grain(grain), start)
+        for grain, start in sorted({*interesting_periods(before), *interesting_periods(after)})
+    ]
+    with subject.load(before) as pipeline:
+        pipeline.refresh(RefreshRequest(periods, before.today, [account.id for account in before.data.accounts]))
+        with pipeline.engine.begin() as connection:
+            # Not TRUNCATE: rows that go one by one are what an application's users delete.
+            for table in ("budget_categories", "budgets", "expenses", "categories", "email_accounts"):
+                connection.exec_driver_sql(f"DELETE FROM {table}")
+            insert(connection, after.data)
+
+        account_ids = [account.id for account in after.data.accounts]
+        pipeline.refresh(RefreshRequest(periods, after.today, account_ids))
+        for account_id in account_ids:
+            for period in periods:
+                reading = pipeline.reader.get(account_id, period.grain, on=period.start, today=after.today)
+                payload = reading.payload.model_dump(mode="json", by_alias=True)
+                check(after, payload, reading.source)
