@@ -1,0 +1,26 @@
+"""What Dagster sees."""
+
+import dagster as dg
+
+from metrics_pipeline.defs.assets import metrics_asset
+from metrics_pipeline.defs.external import EXPENSES, METRICS_CACHE
+from metrics_pipeline.defs.jobs import METRICS_JOBS
+from metrics_pipeline.defs.resources import pipeline_resource
+from metrics_pipeline.defs.schedules import metrics_schedule
+from metrics_pipeline.periods import Grain
+from metrics_pipeline.settings import Settings, load_settings
+
+
+def define(settings: Settings) -> dg.Definitions:
+    """All definitions, for one set of settings. Connects to nothing."""
+    return dg.Definitions(
+        assets=[EXPENSES, *(metrics_asset(grain, settings) for grain in Grain), METRICS_CACHE],
+        jobs=METRICS_JOBS,
+        schedules=[metrics_schedule(grain, settings) for grain in Grain],
+        resources={"pipeline": pipeline_resource(settings)},
+        # A run is one step, which uses the database's and its own threads.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = define(load_settings())

@@ -1,0 +1,123 @@
+"""The four metric assets: one body, told apart by their grain."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+
+import dagster as dg
+from pydantic import Field
+
+from metrics_pipeline.defs.metadata import published_metadata, run_metadata
+from metrics_pipeline.defs.partitions import PARTITIONS_PER_RUN, partitions, periods_of
+from metrics_pipeline.defs.retries import retrying_transient_errors
+from metrics_pipeline.defs.triggers import computed_by
+from metrics_pipeline.metrics.payload import CODE_VERSION
+from metrics_pipeline.periods import WARM_PERIODS, Grain, parse_day
+from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
+from metrics_pipeline.settings import Settings
+
+_PROGRESS_SECONDS = 5.0
+
+# The schedules run hourly: one missed hour warns, three fail.
+_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=130), fail_window=timedelta(hours=4))
+
+
+class MaterializeConfig(dg.Config):
+    """What a materialization can be told in the launchpad."""
+
+    account_ids: list[int] | None = Field(
+        default=None, description="Only these accounts, active or not. Left out: every active account."
+    )
+    force_refresh: bool = Field(
+        default=True,
+        description="Write and publish a new version of every payload. False (what the schedules pass) writes "
+        "only payloads that changed, and still renews the cache.",
+    )
+    today: str | None = Field(
+        default=None, description="The local day that counts as today, YYYY-MM-DD. Left out: the day it is."
+    )
+
+
+@contextmanager
+def _betas_are_settled() -> Iterator[None]:
+    """Dagster is pinned to 1.13, where backfill policies are still called beta: not worth a warning a process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield
+
+
+@_betas_are_settled()
+def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
+    """The asset of one grain: a partition is a period, a materialization computes and publishes it."""
+
+    @dg.asset(
+        name=f"{grain.adverb}_metrics",
+        deps=["expenses"],
+        description=_description(grain),
+        partitions_def=partitions(grain, settings),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PARTITIONS_PER_RUN[grain]),
+        freshness_policy=_FRESHNESS,
+        code_version=CODE_VERSION,
+        group_name="metrics",
+        kinds={"postgres", "redis", "python"},
+        owners=["team:metrics"],
+        tags={"metrics/grain": grain.value},
+    )
+    def metrics(
+        context: dg.AssetExecutionContext, config: MaterializeConfig, pipeline: dg.ResourceParam[Pipeline]
+    ) -> dg.MaterializeResult[None]:
+        with retrying_transient_errors(context):
+            periods = periods_of(grain, context.partition_keys)
+            request = RefreshRequest(
+                periods,
+                today=parse_day(config.today, "today") if config.today else settings.today(),
+                account_ids=config.account_ids,
+                computed_by=computed_by(context.run.tags),
+                force=config.force_refresh,
+            )
+            outcome = pipeline.refresh(request, _log_progress(context))
+        for period in periods:
+            context.add_asset_metadata(
+                {"payloads": outcome.payloads_by_period.get(period, 0)}, partition_key=period.key
+            )
+        context.log_event(dg.AssetMaterialization("metrics_cache", metadata=published_metadata(outcome)))
+        return dg.MaterializeResult(metadata=run_metadata(outcome, periods))
+
+    return metrics
+
+
+def _log_progress(context: dg.AssetExecutionContext) -> Progress:
+    """A callback that logs how far the run is, at most every few seconds."""
+    started = logged = monotonic()
+
+    def log(outcome: Outcome) -> None:
+        nonlocal logged
+        now = monotonic()
+        if now - logged >= _PROGRESS_SECONDS:
+            logged = now
+            context.log.info(
+                f"{outcome.payloads:,} payloads stored, {outcome.published:,} published so far, "
+                f"{outcome.payloads / (now - started):,.0f} a second"
+            )
+
+    return log
+
+
+def _description(grain: Grain) -> str:
+    return f"""The expense metrics of every account for one **{grain.value}**: totals, averages, medians, trends,
+categories, series, sparkline and budgets, per currency. Each partition is one {grain.value}, named after its
+first day.
+
+- **How it stays fresh**: `{grain.adverb}_metrics_hourly` recomputes the last {WARM_PERIODS[grain.value]} partitions
+  every hour and publishes them to Redis.
+- **To compute a {grain.value} again**: *Materialize*, choose the partitions. In the launchpad, `account_ids` limits
+  the run to some accounts, which still marks the whole partition as materialized.
+- **Many at once** become a backfill of {PARTITIONS_PER_RUN[grain]} partitions a run.
+- **Where the results are**: table `metrics.period_metrics` for good, `metrics_cache` for four hours. Nothing is
+  lost by materializing twice: versions only grow, and an older one never replaces a newer one.
+- **When it fails**: a server that was away is tried again three times by itself. A setting, a schema or an argument
+  that is wrong ends the run at once; its error says what to change.
+"""

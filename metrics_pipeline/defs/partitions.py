@@ -1,0 +1,69 @@
+"""The partitions of the four metric assets: one for each period, from the start date to today."""
+
+from collections.abc import Iterable
+from datetime import date
+
+import dagster as dg
+
+from metrics_pipeline.periods import Grain, Period, parse_day, warm_window
+from metrics_pipeline.settings import Settings
+
+# Midnight in the configured zone; weeks turn on Monday.
+_TURN_OF = {
+    Grain.DAY: "0 0 * * *",
+    Grain.WEEK: "0 0 * * 1",
+    Grain.MONTH: "0 0 1 * *",
+    Grain.YEAR: "0 0 1 1 *",
+}
+
+PARTITIONS_PER_RUN = {Grain.DAY: 31, Grain.WEEK: 26, Grain.MONTH: 12, Grain.YEAR: 5}
+"""How many periods one run of a backfill computes: enough to share the reading, few enough to redo."""
+
+
+def partitions(grain: Grain, settings: Settings) -> dg.TimeWindowPartitionsDefinition:
+    """Every period of a grain, keyed as `Period.key`, ending with the one that holds now."""
+    return dg.TimeWindowPartitionsDefinition(
+        start=first_period(grain, settings).key,
+        fmt="%Y-%m-%d",
+        timezone=settings.timezone,
+        cron_schedule=_TURN_OF[grain],
+        end_offset=1,  # without it a period would get its partition only once it has closed
+    )
+
+
+def first_period(grain: Grain, settings: Settings) -> Period:
+    """The first partition: the whole period that holds the start date."""
+    return Period.holding(grain, settings.start_date)
+
+
+def warm_partitions(grain: Grain, settings: Settings, today: date) -> list[Period]:
+    """The periods that the hourly schedule keeps fresh, without those before the first partition."""
+    earliest = first_period(grain, settings)
+    return [period for period in warm_window(grain, today) if period >= earliest]
+
+
+def periods_of(grain: Grain, keys: Iterable[str]) -> list[Period]:
+    """The periods behind partition keys. Raises BadRequest for a key that starts none."""
+    return [Period(grain, parse_day(key, "partition key")) for key in keys]
+
+
+def range_tags(periods: list[Period]) -> dict[str, str]:
+    """The run tags that make one run cover all partitions from the first period to the last."""
+    return {
+        "dagster/asset_partition_range_start": periods[0].key,
+        "dagster/asset_partition_range_end": periods[-1].key,
+    }
+
+
+def ranges(periods: Iterable[Period]) -> list[list[Period]]:
+    """Periods as contiguous stretches, none longer than one run should compute; short grains first."""
+    wanted = set(periods)
+    found: list[list[Period]] = []
+    for grain in Grain:
+        for period in sorted(period for period in wanted if period.grain is grain):
+            stretch = found[-1] if found else []
+            if stretch and stretch[-1].shift(1) == period and len(stretch) < PARTITIONS_PER_RUN[grain]:
+                stretch.append(period)
+            else:
+                found.append([period])
+    return found

@@ -1,0 +1,19 @@
+"""Who asked for a run: a tag says so, and every payload that the run writes repeats it."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+from metrics_pipeline.errors import BadRequest
+from metrics_pipeline.metrics.payload import ComputedBy
+
+TRIGGER_TAG = "metrics/trigger"
+_BACKFILL_TAG = "dagster/backfill"
+
+
+def computed_by(tags: Mapping[str, str]) -> ComputedBy:
+    """From a run's tags: what the trigger tag names; else a backfill, or a person."""
+    trigger = tags.get(TRIGGER_TAG) or ("backfill" if _BACKFILL_TAG in tags else "manual")
+    for known in get_args(ComputedBy):
+        if trigger == known:
+            return known  # type: ignore[no-any-return]
+    raise BadRequest(f"The run's tag {TRIGGER_TAG} is {trigger!r}; use one of {', '.join(get_args(ComputedBy))}.")
