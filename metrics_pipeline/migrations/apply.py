@@ -9,14 +9,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from metrics_pipeline.database import domain_errors
+from metrics_pipeline.source.capture import attach
 
 _LOCK = 0x6D6574726963  # "metric": two migrations at once wait for each other
 
 
 def migrate(engine: Engine) -> str:
-    """Apply what is missing, in one transaction, and return the revision the database now has.
+    """Apply what is missing, attach the triggers, and return the revision the database now has. One transaction.
 
-    Raises DatabaseUnavailable, or SchemaError when the role may not create what is needed.
+    Raises DatabaseUnavailable, SchemaError when the role may not create what is needed, or ConcurrentUpdate
+    when other transactions hold an expense table for long.
     """
     with domain_errors("Migrating the database"), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -24,6 +26,7 @@ def migrate(engine: Engine) -> str:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        attach(connection)
         return current_revision(connection) or "none"
 
 

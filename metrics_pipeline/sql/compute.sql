@@ -57,11 +57,18 @@ JOIN expenses AS expense
     AND expense.transaction_date = timestamptz '2000-01-01 00:00:00+00' + sample.micros * interval '1 microsecond';
 
 -- name: accounts
--- The accounts to compute: those named, or every active one.
-SELECT id, currency
-FROM email_accounts
-WHERE CASE WHEN CAST(:account_ids AS bigint[]) IS NULL THEN active ELSE id = ANY(CAST(:account_ids AS bigint[])) END
-ORDER BY id;
+-- The accounts to compute: every active one, or those named that exist; and, of either, those that
+-- left a trace (a stored row, a mark) though they are inactive or gone.
+SELECT wanted.id, account.currency, coalesce(account.active, false) AS active
+FROM (
+    SELECT id FROM email_accounts WHERE active AND CAST(:account_ids AS bigint[]) IS NULL
+    UNION
+    SELECT id FROM email_accounts WHERE id = ANY(CAST(:account_ids AS bigint[]))
+    UNION
+    SELECT unnest(CAST(:traced AS bigint[]))
+) AS wanted (id)
+LEFT JOIN email_accounts AS account USING (id)
+ORDER BY wanted.id;
 
 -- name: categories
 -- Every category's name.

@@ -9,7 +9,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     is_current boolean NOT NULL,
     content_hash text NOT NULL,
     expense_count integer NOT NULL,
-    transaction_count integer NOT NULL
+    transaction_count integer NOT NULL,
+    touch boolean NOT NULL
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_incoming
@@ -17,20 +18,27 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
 COPY incoming FROM STDIN;
 
 -- name: upsert_incoming
--- Store what differs, leave unchanged rows alone, and say which version each key has now. The
--- version is the clock in microseconds but always above the old one: it never goes back.
+-- Store what differs or must be touched, leave other rows alone, and say which version each key has now.
+-- A touched row is really updated even when nothing in it changes: that is what makes the write of an older
+-- snapshot fail. The version is the clock in microseconds but always above the old one: it never goes back.
 WITH written AS (
     INSERT INTO metrics.period_metrics AS stored (
         account_id, grain, period_start, payload, version, as_of, is_current, fingerprint,
         content_hash, expense_count, transaction_count, computed_at, computed_by
     )
     SELECT
-        account_id, grain, period_start, payload,
+        incoming.account_id, incoming.grain, incoming.period_start, incoming.payload,
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-        as_of, is_current, :fingerprint,
-        content_hash, expense_count, transaction_count, clock_timestamp(), :computed_by
+        incoming.as_of, incoming.is_current, :fingerprint,
+        incoming.content_hash, incoming.expense_count, incoming.transaction_count, clock_timestamp(), :computed_by
     FROM incoming
-    ORDER BY account_id, grain, period_start
+    LEFT JOIN metrics.period_metrics AS old USING (account_id, grain, period_start)
+    WHERE :force
+       OR incoming.touch
+       OR old.version IS NULL
+       OR old.content_hash <> incoming.content_hash
+       OR old.fingerprint <> :fingerprint
+    ORDER BY incoming.account_id, incoming.grain, incoming.period_start
     ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
         payload = excluded.payload,
         version = greatest(stored.version + 1, excluded.version),
@@ -42,7 +50,6 @@ WITH written AS (
         transaction_count = excluded.transaction_count,
         computed_at = excluded.computed_at,
         computed_by = excluded.computed_by
-    WHERE :force OR stored.content_hash <> excluded.content_hash OR stored.fingerprint <> excluded.fingerprint
     RETURNING account_id, grain, period_start, version, computed_at, computed_by
 )
 SELECT
@@ -59,17 +66,45 @@ LEFT JOIN metrics.period_metrics AS stored USING (account_id, grain, period_star
 ORDER BY incoming.account_id, incoming.grain, incoming.period_start;
 
 -- name: stored_keys
--- Which accounts have a row for these periods: their payloads are kept exact even where the
+-- Which accounts, or of these accounts which, have a row for these periods: their payloads are kept exact even where the
 -- expenses are gone.
 SELECT stored.account_id, stored.grain, stored.period_start
 FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
-JOIN metrics.period_metrics AS stored USING (grain, period_start);
+JOIN metrics.period_metrics AS stored USING (grain, period_start)
+WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[]));
 
 -- name: stored_payload
--- One stored payload and what its header says.
-SELECT payload, version, as_of, is_current, fingerprint, computed_at, computed_by
-FROM metrics.period_metrics
-WHERE account_id = :account_id AND grain = :grain AND period_start = :period_start;
+-- One stored payload, what its header says, and whether anything says that it is stale: a mark, a logged change
+-- that was not absorbed, or changes that could not be logged. In one statement: between two, a whole refresh fits.
+SELECT
+    stored.payload, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
+    stored.computed_at, stored.computed_by,
+    EXISTS (
+        SELECT FROM metrics.stale_periods AS stale
+        WHERE stale.account_id IN (0, :account_id) AND stale.grain = :grain AND stale.period_start = :period_start
+    )
+    OR EXISTS (SELECT FROM metrics.expense_changes WHERE account_id IN (0, :account_id))
+    OR EXISTS (
+        SELECT FROM metrics.tick_state
+        WHERE NOT misses_settled OR missed_seen < coalesce(pg_sequence_last_value('metrics.missed_changes'), 0)
+    ) AS stale
+FROM metrics.period_metrics AS stored
+WHERE stored.account_id = :account_id AND stored.grain = :grain AND stored.period_start = :period_start;
+
+-- name: servable_payloads
+-- Stored payloads of these periods that nothing says are stale, for publishing without computing.
+SELECT
+    stored.account_id, stored.grain, stored.period_start, stored.payload, stored.version, stored.as_of,
+    stored.is_current, stored.fingerprint, stored.computed_at, stored.computed_by
+FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
+JOIN metrics.period_metrics AS stored USING (grain, period_start)
+WHERE stored.fingerprint = :fingerprint
+  AND NOT EXISTS (
+    SELECT FROM metrics.stale_periods AS stale
+    WHERE stale.account_id IN (0, stored.account_id)
+      AND stale.grain = stored.grain
+      AND stale.period_start = stored.period_start
+  );
 
 -- name: stored_payloads
 -- Stored payloads for export, by period and account.
