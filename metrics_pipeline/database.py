@@ -32,6 +32,15 @@ def connect_engine(url: str, pool_size: int = 5) -> Engine:
 
 
 @contextmanager
+def snapshot_transaction(engine: Engine, exported: str | None = None) -> Iterator[Connection]:
+    """A REPEATABLE READ transaction, committed at the end: on a snapshot of its own, or on an exported one."""
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
+        if exported:
+            connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'")
+        yield connection
+
+
+@contextmanager
 def domain_errors(action: str) -> Iterator[None]:
     """Turn driver errors into this package's own: `action` says what was attempted."""
     try:

@@ -7,6 +7,7 @@ from metrics_pipeline.defs.external import EXPENSES, METRICS_CACHE
 from metrics_pipeline.defs.jobs import METRICS_JOBS
 from metrics_pipeline.defs.resources import pipeline_resource
 from metrics_pipeline.defs.schedules import metrics_schedule
+from metrics_pipeline.defs.sensors import expense_changes_sensor
 from metrics_pipeline.periods import Grain
 from metrics_pipeline.settings import Settings, load_settings
 
@@ -17,6 +18,7 @@ def define(settings: Settings) -> dg.Definitions:
         assets=[EXPENSES, *(metrics_asset(grain, settings) for grain in Grain), METRICS_CACHE],
         jobs=METRICS_JOBS,
         schedules=[metrics_schedule(grain, settings) for grain in Grain],
+        sensors=[expense_changes_sensor(settings)],
         resources={"pipeline": pipeline_resource(settings)},
         # A run is one step, which uses the database's and its own threads.
         executor=dg.in_process_executor,

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 
 import pandas as pd
 from redis import Redis
 
+from metrics_pipeline.cache.canary import check_canary
+from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.drops import carry_out_drops
 from metrics_pipeline.cache.reader import MetricsReader
+from metrics_pipeline.changes.absorb import Absorbed, absorb
+from metrics_pipeline.changes.marks import read_backlog
+from metrics_pipeline.changes.missed import absorb_misses
 from metrics_pipeline.database import connect_engine, domain_errors
 from metrics_pipeline.errors import BadRequest, ConfigurationError
+from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.migrations.apply import migrate
-from metrics_pipeline.periods import Grain, Period, periods_between
+from metrics_pipeline.periods import Grain, Period, periods_between, warm_window
+from metrics_pipeline.planning.refreshing import StalePeriod
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
 from metrics_pipeline.refresh import Refresher
 from metrics_pipeline.settings import Settings
-from metrics_pipeline.store.reading import Selection, export, read_frame
+from metrics_pipeline.store.reading import Selection, export, read_frame, servable
 
 
 class Pipeline:
@@ -55,6 +65,63 @@ class Pipeline:
         """Compute, store and publish what is asked. See `Refresher.refresh`."""
         return self._refresher.refresh(request, progress)
 
+    def absorb_changes(self, now: datetime | None = None, seconds: float = 20.0) -> Absorbed:
+        """Take logged changes until there are none, mark what they make stale, and drop its cache entries.
+
+        Args:
+            now: decides which period is the current one; aware.
+            seconds: after this the rest waits for the next call.
+
+        Raises DatabaseUnavailable when nothing could be read: an outage is not "no changes"; and
+        CacheUnavailable when entries could not be dropped: they are then dropped by the next call.
+        """
+        total, deadline = Absorbed(), time.monotonic() + seconds
+        with domain_errors("Absorbing expense changes"):
+            earliest, today = self.settings.start_date, self.settings.today(now)
+            while True:
+                with self.engine.begin() as connection:
+                    batch = absorb(connection, zone=self.settings.zone, earliest=earliest, today=today)
+                total += batch
+                carry_out_drops(self.engine, self.redis)
+                if not batch.changes or time.monotonic() > deadline:
+                    break
+            with self.engine.begin() as connection:
+                missed = absorb_misses(connection, earliest=earliest, today=today)
+            if missed:
+                carry_out_drops(self.engine, self.redis)
+            return total + Absorbed(missed=missed)
+
+    def backlog(self) -> list[StalePeriod]:
+        """All periods that wait for a refresh. Raises DatabaseUnavailable."""
+        with domain_errors("Reading the stale periods"), self.engine.connect() as connection:
+            return read_backlog(connection)
+
+    def tend_cache(self, now: datetime | None = None) -> bool:
+        """Empty the cache and publish the warm window again if Redis or PostgreSQL went back in time.
+
+        Returns whether that was so. Raises CacheUnavailable or DatabaseUnavailable.
+        """
+        with domain_errors("Comparing the cache with the store"), self.engine.begin() as connection:
+            lost = check_canary(connection, self.redis)
+        if lost:
+            self.warm(now)
+        return lost
+
+    def warm(self, now: datetime | None = None) -> int:
+        """Publish the stored payloads of the warm window without computing. Returns how many."""
+        today = self.settings.today(now)
+        periods = [period for grain in Grain for period in warm_window(grain, today)]
+        published = 0
+        with domain_errors("Warming the cache"), self.engine.connect() as connection:
+            payloads = servable(connection, periods, fingerprint(self.settings), today)
+            while batch := list(itertools.islice(payloads, self.settings.chunk_payloads)):
+                self._publisher.publish(
+                    {key: Versioned(version, json) for key, version, json in batch},
+                    self.settings.ttl_background_seconds,
+                )
+                published += len(batch)
+        return published
+
     def calculate(
         self,
         *,
@@ -78,7 +145,7 @@ class Pipeline:
 
     @cached_property
     def reader(self) -> MetricsReader:
-        return MetricsReader(self.settings, self.engine, self.redis, self.refresh)
+        return MetricsReader(self.settings, self.engine, self.redis, self.refresh, self._publisher)
 
     def export(
         self,
@@ -109,6 +176,10 @@ class Pipeline:
         """One row per account, period and currency, as `metrics.period_totals` has them; money as Decimal."""
         with domain_errors("Reading metrics"), self.engine.connect() as connection:
             return read_frame(connection, Selection(tuple(grains or Grain), first, last, account_ids))
+
+    @cached_property
+    def _publisher(self) -> CheckedPublisher:
+        return CheckedPublisher(self.engine, self.redis, fingerprint(self.settings))
 
     @cached_property
     def _refresher(self) -> Refresher:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator
+from babel import localedata
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
         None, description="PostgreSQL with the expense tables; unset starts an embedded server."
     )
     redis_url: str | None = Field(None, description="Redis for the cache; unset starts an embedded server.")
+    broker_url: str | None = Field(
+        None, description="Redis for the queue of runs; unset uses METRICS_REDIS_URL. It must not evict keys."
+    )
     home: Path = Field(Path(".metrics"), description="Folder for embedded servers, logs and Dagster's files.")
     timezone: str = Field("UTC", description="IANA zone in which days begin, for example America/Costa_Rica.")
     start_date: date = Field(date(2020, 1, 1), description="The first day covered by partitions.")
@@ -36,7 +40,31 @@ class Settings(BaseSettings):
     ttl_background_seconds: int = Field(4 * 3600, gt=0, description="Cache lifetime of background results.")
     ttl_on_demand_seconds: int = Field(3600, gt=0, description="Cache lifetime of results made for one read.")
     chunk_payloads: int = Field(2000, gt=0, description="Payloads stored by one transaction.")
+    worker_concurrency: int = Field(2, gt=0, description="Runs that one worker does at once.")
+    max_concurrent_runs: int | None = Field(
+        None,
+        gt=0,
+        description="Runs at once, at most the sum of what all workers do at once; unset: METRICS_WORKER_CONCURRENCY.",
+    )
+    debounce_quiet_seconds: float = Field(
+        1.0, ge=0, description="Changes are refreshed once there was none for so long."
+    )
+    debounce_longest_seconds: float = Field(
+        10.0, gt=0, description="A burst of changes that does not pause is refreshed after so long all the same."
+    )
+    refresh_patience_seconds: float = Field(
+        300.0, gt=0, description="A refresh that is not over after so long is requested again."
+    )
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster web UI on 127.0.0.1.")
+    dashboard_host: str = Field("127.0.0.1", description="Address the dashboard listens on.")
+    dashboard_port: int = Field(8000, gt=0, lt=65536, description="Port of the dashboard.")
+    dashboard_url: str | None = Field(None, description="Where browsers reach the dashboard, for links to it.")
+    dashboard_secret: SecretStr | None = Field(
+        None, description="Signs access tokens, 32 characters or more; unset leaves the dashboard open, on loopback."
+    )
+    dashboard_locale: str | None = Field(
+        None, description="How numbers are written, for example de_DE; unset follows each browser."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -51,7 +79,7 @@ class Settings(BaseSettings):
             raise ValueError(f"names {parsed.drivername}, but only PostgreSQL works: postgresql://user@host/database")
         return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "broker_url")
     @classmethod
     def _redis_scheme(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
@@ -73,6 +101,27 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(sorted({part.strip().lower() for part in value.split(",") if part.strip()}))
         return value
+
+    @field_validator("dashboard_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < 32:
+            raise ValueError("is shorter than 32 characters; make one with `openssl rand -hex 32`")
+        return secret
+
+    @field_validator("dashboard_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("is not a web address; write it as https://metrics.example.org")
+        return url.rstrip("/") if url else None
+
+    @field_validator("dashboard_locale")
+    @classmethod
+    def _known_locale(cls, name: str | None) -> str | None:
+        if name is not None and not localedata.exists(name):
+            raise ValueError(f"{name!r} is not a known locale; write it as en_US, de_DE or es_CR")
+        return name
 
     @field_validator("default_currency")
     @classmethod

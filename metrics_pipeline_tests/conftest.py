@@ -86,7 +86,7 @@ def servers() -> Iterator[ServiceUrls]:
 def template(servers: ServiceUrls) -> Iterator[str]:
     """The name of a database that was migrated once, for `database` to clone."""
     name = f"metrics_template_{uuid.uuid4().hex[:12]}"
-    with _database_named(servers, name, "template0") as url:
+    with database_named(servers, name, "template0") as url:
         engine = connect_engine(url)
         migrate(engine)
         engine.dispose()
@@ -96,7 +96,7 @@ def template(servers: ServiceUrls) -> Iterator[str]:
 @pytest.fixture
 def database(servers: ServiceUrls, template: str) -> Iterator[Database]:
     """A database of this test's own."""
-    with _database_named(servers, f"metrics_test_{uuid.uuid4().hex[:12]}", template) as url:
+    with database_named(servers, f"metrics_test_{uuid.uuid4().hex[:12]}", template) as url:
         database = Database(url, connect_engine(url))
         yield database
         database.close()
@@ -104,9 +104,8 @@ def database(servers: ServiceUrls, template: str) -> Iterator[Database]:
 
 @pytest.fixture
 def redis_url(servers: ServiceUrls) -> str:
-    """An empty Redis database. On a Redis shared by pytest-xdist's workers each has its own."""
-    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    url = urlsplit(servers.redis_url)._replace(query=f"db={int(number) % 16}").geturl()
+    """An empty Redis database."""
+    url = redis_database(servers)
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
@@ -125,8 +124,15 @@ def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
     return load_settings(database_url=database.url, redis_url=redis_url, home=tmp_path)
 
 
+def redis_database(servers: ServiceUrls) -> str:
+    """The database to use. On a Redis shared by pytest-xdist's workers each has its own."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return urlsplit(servers.redis_url)._replace(query=f"db={int(number) % 16}").geturl()
+
+
 @contextmanager
-def _database_named(servers: ServiceUrls, name: str, template: str) -> Iterator[str]:
+def database_named(servers: ServiceUrls, name: str, template: str) -> Iterator[str]:
+    """A database copied from `template`, dropped after the block."""
     admin = connect_engine(servers.database_url).execution_options(isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))

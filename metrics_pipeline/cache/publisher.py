@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ResponseError
 
+from metrics_pipeline.cache.errors import cache_errors
 from metrics_pipeline.cache.keys import VERSION_WIDTH
-from metrics_pipeline.errors import CacheUnavailable, MetricsPipelineError
 
 TTL_JITTER = 0.05
 """Lifetimes differ by up to this share either way, so that entries do not expire together."""
 
-_PIPELINE_COMMANDS = 500
+PUBLISHED_CHANNEL = "metrics:published:{%d}"
+"""Of an account: tells the key of each entry that is new or has changed."""
 
-# 1: set; 0: a newer version is there; 2: the same version is there, its lifetime renewed.
+_BATCH = 500
+
+# 1: set, and told to whoever listens; 0: a newer version is there; 2: the same version is there, its
+# lifetime renewed. The channel takes the account from the key's braces.
 _SET_IF_NOT_OLDER = f"""
 local there = redis.call('GETRANGE', KEYS[1], 0, {VERSION_WIDTH - 1})
 local version = string.sub(ARGV[1], 1, {VERSION_WIDTH})
@@ -29,8 +33,22 @@ if there == version then
   return 2
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('PUBLISH', 'metrics:published:' .. string.match(KEYS[1], '{{%d+}}'), KEYS[1])
 return 1
-"""
+""".encode()
+
+
+def _packed(command: bytes, script: bytes) -> bytes:
+    """The call of the script in Redis' protocol, to be filled with key, value and lifetime, each after its length.
+
+    Packed by hand because packing is half of the time that redis-py needs for a pipeline.
+    """
+    fixed = b"*6\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$1\r\n1\r\n" % (len(command), command, len(script), script)
+    return fixed.replace(b"%", b"%%") + b"$%d\r\n%b\r\n" * 3
+
+
+_BY_HASH = _packed(b"EVALSHA", hashlib.sha1(_SET_IF_NOT_OLDER).hexdigest().encode())
+_BY_TEXT = _packed(b"EVAL", _SET_IF_NOT_OLDER)
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,6 @@ class Publisher:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._script = redis.register_script(_SET_IF_NOT_OLDER)
 
     def publish(self, entries: Iterable[tuple[str, bytes]], ttl_seconds: float) -> Published:
         """Set each entry unless a newer version is there; the same version only lives longer.
@@ -55,30 +72,48 @@ class Publisher:
         Raises CacheUnavailable when Redis is away. What was set by then stays: publishing again is safe.
         """
         entries = list(entries)
-        results: list[int] = []
-        try:
-            for start in range(0, len(entries), _PIPELINE_COMMANDS):
-                results += self._send(entries[start : start + _PIPELINE_COMMANDS], ttl_seconds)
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise CacheUnavailable(
-                f"Publishing {len(entries)} payloads: Redis did not answer ({error}). They are in the store; "
-                "check that Redis runs and that METRICS_REDIS_URL points to it, then run again."
-            ) from error
-        except RedisError as error:
-            raise MetricsPipelineError(f"Publishing {len(entries)} payloads: Redis refused ({error}).") from error
+        results: list[object] = []
+        with cache_errors(f"Publishing {len(entries)} payloads"):
+            for start in range(0, len(entries), _BATCH):
+                results += self._send(entries[start : start + _BATCH], ttl_seconds)
         return Published(
-            published=sum(result > 0 for result in results),
+            published=len(results) - results.count(0),
             superseded=results.count(0),
             bytes=sum(len(value) for _, value in entries),
         )
 
-    def _send(self, entries: list[tuple[str, bytes]], ttl_seconds: float) -> list[int]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for key, value in entries:
-            ttl_ms = int(ttl_seconds * 1000 * random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER))
-            pipeline.evalsha(self._script.sha, 1, key, value, ttl_ms)
+    def _send(self, entries: Sequence[tuple[str, bytes]], ttl_seconds: float) -> list[object]:
         try:
-            return pipeline.execute()
-        except NoScriptError:
-            self._redis.script_load(_SET_IF_NOT_OLDER)
-            return self._send(entries, ttl_seconds)
+            return self._call(_BY_HASH, entries, ttl_seconds)
+        except NoScriptError:  # Redis forgot it: a restart, SCRIPT FLUSH. Its text, which it then knows, never fails.
+            return self._call(_BY_TEXT, entries, ttl_seconds)
+
+    def _call(self, command: bytes, entries: Sequence[tuple[str, bytes]], ttl_seconds: float) -> list[object]:
+        """Send all calls at once and read all answers; then raise the first that is an error."""
+        packed = b"".join([_filled(command, key.encode(), value, ttl_seconds) for key, value in entries])
+        with Redis(connection_pool=self._redis.connection_pool, single_connection_client=True) as client:
+            connection = client.connection
+            assert connection is not None
+
+            def exchange() -> list[object]:
+                connection.send_packed_command([packed])
+                return [_answer(connection) for _ in entries]
+
+            answers: list[object] = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers
+
+
+def _filled(command: bytes, key: bytes, value: bytes, ttl_seconds: float) -> bytes:
+    lifetime_ms = b"%d" % (ttl_seconds * 1000 * random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER))
+    return command % (len(key), key, len(value), value, len(lifetime_ms), lifetime_ms)
+
+
+def _answer(connection: AbstractConnection) -> object:
+    """The next answer; an error that Redis gives is one too, because those after it must be read as well."""
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from functools import cached_property
@@ -13,9 +14,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
+from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.counters import Reason, count_misses, count_reads
+from metrics_pipeline.cache.flight import alone_or_after
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.database import domain_errors
-from metrics_pipeline.errors import BadRequest
+from metrics_pipeline.errors import BadRequest, CacheUnavailable, DatabaseUnavailable
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
@@ -28,10 +32,15 @@ Source = Literal["cache", "store", "computed"]
 
 @dataclass(frozen=True)
 class Reading:
-    """A payload, and where it came from."""
+    """A payload, and where it came from.
+
+    `outdated`: PostgreSQL was away, so that an entry known to be too old had to be served.
+    """
 
     json: bytes
+    version: int
     source: Source
+    outdated: bool = False
 
     @cached_property
     def payload(self) -> PeriodMetrics:
@@ -47,61 +56,134 @@ class MetricsReader:
 
     Args:
         compute: stores and publishes what a request asks; called only where neither cache nor store
-            have an answer.
+            have an answer that is known to be right.
+        publisher: puts a stored payload into the cache.
     """
 
     def __init__(
-        self, settings: Settings, engine: Engine, redis: Redis, compute: Callable[[RefreshRequest], object]
+        self,
+        settings: Settings,
+        engine: Engine,
+        redis: Redis,
+        compute: Callable[[RefreshRequest], object],
+        publisher: CheckedPublisher,
     ) -> None:
-        self._settings, self._engine, self._redis, self._compute = settings, engine, redis, compute
+        self._settings, self._engine, self._redis = settings, engine, redis
+        self._compute, self._publisher = compute, publisher
         self._fingerprint = fingerprint(settings)
 
-    def get(self, account_id: int, grain: Grain, on: date | None = None, today: date | None = None) -> Reading:
+    def get(
+        self, account_id: int, grain: Grain, on: date | None = None, today: date | None = None, fresh: bool = False
+    ) -> Reading:
         """The metrics of the period that holds `on` (default: today).
 
+        Args:
+            fresh: answer from PostgreSQL, never from the cache; what the caller committed before is in it.
+
         An entry or row that was computed under other settings, or as of an earlier day than its
-        period requires, is passed over. Raises BadRequest for a period that has not begun or an
-        account that does not exist.
+        period requires, is passed over.
+
+        Raises:
+            BadRequest: a period that has not begun or ended before the start date, an account that does not exist.
+            DatabaseUnavailable: PostgreSQL is away, and the cache has nothing of this period.
         """
-        check_account_id(account_id)
         today = today or self._settings.today()
         period = Period.holding(grain, on or today)
-        return (
-            self._from_cache(account_id, period, today)
-            or self._from_store(account_id, period, today)
-            or self._computed(account_id, period, today)
-        )
+        return self._read(account_id, [period], today, fresh)[period]
 
-    def _from_cache(self, account_id: int, period: Period, today: date) -> Reading | None:
+    def get_many(
+        self, account_id: int, on: date | None = None, today: date | None = None, fresh: bool = False
+    ) -> dict[Grain, Reading]:
+        """The day, week, month and year that hold `on` (default: today): one round trip for all four."""
+        today = today or self._settings.today()
+        periods = [Period.holding(grain, on or today) for grain in Grain]
+        return {period.grain: reading for period, reading in self._read(account_id, periods, today, fresh).items()}
+
+    def _read(self, account_id: int, periods: list[Period], today: date, fresh: bool) -> dict[Period, Reading]:
+        check_account_id(account_id)
+        for period in periods:
+            self._check(period, today)
+        if fresh:
+            return {period: self._from_database(account_id, period, today) for period in periods}
+        entries = self._cached(account_id, periods)
+        readings, misses = {}, []
+        for period, entry in zip(periods, entries, strict=True):
+            reason = self._unfit(entry, period, today)
+            if entry is not None and reason is None:
+                readings[period] = Reading(entry.payload, entry.version, "cache")
+            else:
+                misses.append(reason or "cold")
+                readings[period] = self._on_miss(account_id, period, today, entry)
+        if misses:
+            count_misses(self._redis, misses)
+        return readings
+
+    def _cached(self, account_id: int, periods: Iterable[Period]) -> list[Entry | None]:
+        keys = [cache_key(account_id, period) for period in periods]
         try:
-            value = self._redis.get(cache_key(account_id, period))
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.mget(keys)
+            count_reads(pipeline, len(keys))
+            values = pipeline.execute()[0]
         except RedisError:
-            return None  # the store has every answer; `check` reports that Redis is away
-        if not isinstance(value, bytes):
-            return None
-        entry = Entry.decode(value)
+            return [None] * len(keys)  # PostgreSQL has every answer; `check` reports that Redis is away
+        return [Entry.decode(value) if value else None for value in values]
+
+    def _unfit(self, entry: Entry | None, period: Period, today: date) -> Reason | None:
+        """Why an entry may not be served; None when it may."""
+        if entry is None:
+            return "cold"
         if entry.fingerprint != self._fingerprint:
-            return None
+            return "outdated"
         payload = orjson.loads(entry.payload)
         as_computed = date.fromisoformat(payload["as_of"]), payload["is_current"]
-        return Reading(entry.payload, "cache") if as_computed == _as_required(period, today) else None
+        return None if as_computed == _as_required(period, today) else "outdated"
 
-    def _from_store(self, account_id: int, period: Period, today: date) -> Reading | None:
-        with domain_errors(f"Reading {period} of account {account_id}"), self._engine.connect() as connection:
-            stored = read_stored(connection, account_id, period)
-        if stored is None or stored.fingerprint != self._fingerprint:
-            return None
-        if (stored.as_of, stored.is_current) != _as_required(period, today):
-            return None
-        return Reading(stored.json, "store")
+    def _on_miss(self, account_id: int, period: Period, today: date, entry: Entry | None) -> Reading:
+        try:
+            return self._from_database(account_id, period, today)
+        except DatabaseUnavailable:
+            if entry is None:
+                raise
+            return Reading(entry.payload, entry.version, "cache", outdated=True)
 
-    def _computed(self, account_id: int, period: Period, today: date) -> Reading:
-        self._compute(RefreshRequest([period], today, [account_id], computed_by="on_demand"))
-        with self._engine.connect() as connection:
+    def _from_database(self, account_id: int, period: Period, today: date) -> Reading:
+        """The stored payload when nothing says that it is stale; else computed now, by one reader at a time."""
+        action = f"Reading {period} of account {account_id}"
+        if reading := self._from_store(account_id, period, today, action):
+            return reading
+        with alone_or_after(self._redis, cache_key(account_id, period)) as waited:
+            if waited and (reading := self._from_store(account_id, period, today, action)):
+                return reading
+            with suppress(CacheUnavailable):  # stored, though not published: this reader has its answer
+                self._compute(RefreshRequest([period], today, [account_id], computed_by="on_demand"))
+        with domain_errors(action), self._engine.connect() as connection:
             stored = read_stored(connection, account_id, period)
         if stored is None:
             raise BadRequest(f"There is no account {account_id}.")
-        return Reading(stored.json, "computed")
+        return Reading(stored.json, stored.version, "computed")
+
+    def _from_store(self, account_id: int, period: Period, today: date, action: str) -> Reading | None:
+        with domain_errors(action), self._engine.connect() as connection:
+            stored = read_stored(connection, account_id, period)
+        if stored is None or stored.stale or stored.fingerprint != self._fingerprint:
+            return None
+        if (stored.as_of, stored.is_current) != _as_required(period, today):
+            return None
+        with suppress(CacheUnavailable):
+            self._publisher.publish(
+                {(account_id, period): Versioned(stored.version, stored.json)}, self._settings.ttl_on_demand_seconds
+            )
+        return Reading(stored.json, stored.version, "store")
+
+    def _check(self, period: Period, today: date) -> None:
+        if period.start > today:
+            raise BadRequest(f"{period} has not begun: today is {today}. Ask for a day up to today.")
+        if period.end <= self._settings.start_date:
+            raise BadRequest(
+                f"{period} ended before {self._settings.start_date}, where the metrics begin. "
+                "Ask for a later day, or set METRICS_START_DATE to an earlier one."
+            )
 
 
 def _as_required(period: Period, today: date) -> tuple[date, bool]:

@@ -10,13 +10,14 @@ import dagster as dg
 from pydantic import Field
 
 from metrics_pipeline.defs.metadata import published_metadata, run_metadata
-from metrics_pipeline.defs.partitions import PARTITIONS_PER_RUN, partitions, periods_of
+from metrics_pipeline.defs.partitions import partitions, periods_of
 from metrics_pipeline.defs.retries import retrying_transient_errors
-from metrics_pipeline.defs.triggers import computed_by
+from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, computed_by
 from metrics_pipeline.metrics.payload import CODE_VERSION
 from metrics_pipeline.periods import WARM_PERIODS, Grain, parse_day
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
+from metrics_pipeline.planning.stretches import PERIODS_PER_RUN
 from metrics_pipeline.settings import Settings
 
 _PROGRESS_SECONDS = 5.0
@@ -35,6 +36,11 @@ class MaterializeConfig(dg.Config):
         default=True,
         description="Write and publish a new version of every payload. False (what the schedules pass) writes "
         "only payloads that changed, and still renews the cache.",
+    )
+    only_stale: bool = Field(
+        default=False,
+        description="Of the chosen partitions compute just what is marked stale, for the accounts concerned. What "
+        "the sensor passes.",
     )
     today: str | None = Field(
         default=None, description="The local day that counts as today, YYYY-MM-DD. Left out: the day it is."
@@ -58,7 +64,7 @@ def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
         deps=["expenses"],
         description=_description(grain),
         partitions_def=partitions(grain, settings),
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PARTITIONS_PER_RUN[grain]),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PERIODS_PER_RUN[grain]),
         freshness_policy=_FRESHNESS,
         code_version=CODE_VERSION,
         group_name="metrics",
@@ -77,6 +83,7 @@ def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
                 account_ids=config.account_ids,
                 computed_by=computed_by(context.run.tags),
                 force=config.force_refresh,
+                only_stale=config.only_stale or ONLY_STALE_TAG in context.run.tags,
             )
             outcome = pipeline.refresh(request, _log_progress(context))
         for period in periods:
@@ -111,11 +118,12 @@ def _description(grain: Grain) -> str:
 categories, series, sparkline and budgets, per currency. Each partition is one {grain.value}, named after its
 first day.
 
-- **How it stays fresh**: `{grain.adverb}_metrics_hourly` recomputes the last {WARM_PERIODS[grain.value]} partitions
-  every hour and publishes them to Redis.
+- **How it stays fresh**: the sensor `expense_changes` refreshes what changed within seconds;
+  `{grain.adverb}_metrics_hourly` recomputes the last {WARM_PERIODS[grain.value]} partitions every hour and publishes
+  them to Redis.
 - **To compute a {grain.value} again**: *Materialize*, choose the partitions. In the launchpad, `account_ids` limits
   the run to some accounts, which still marks the whole partition as materialized.
-- **Many at once** become a backfill of {PARTITIONS_PER_RUN[grain]} partitions a run.
+- **Many at once** become a backfill of {PERIODS_PER_RUN[grain]} partitions a run.
 - **Where the results are**: table `metrics.period_metrics` for good, `metrics_cache` for four hours. Nothing is
   lost by materializing twice: versions only grow, and an older one never replaces a newer one.
 - **When it fails**: a server that was away is tried again three times by itself. A setting, a schema or an argument

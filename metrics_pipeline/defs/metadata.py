@@ -5,6 +5,7 @@ everything else speaks of the whole run and stands on every partition of it.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,8 @@ _COUNTS = (
     "rewritten",
     "published",
     "superseded",
+    "overtaken",
+    "marks_cleared",
     "bytes_published",
     "chunks_retried",
 )
@@ -31,6 +34,7 @@ def run_metadata(outcome: Outcome, periods: Sequence[Period]) -> dict[str, Any]:
         "last_partition": periods[-1].key,
         **{name: getattr(outcome, name) for name in _COUNTS},
         "payloads_of_run": outcome.payloads,
+        **_since_change(outcome),
         **{f"{_SECONDS}{phase}": round(seconds, 4) for phase, seconds in sorted(outcome.seconds.items())},
         "periods": dg.MetadataValue.table(
             records=[
@@ -40,6 +44,13 @@ def run_metadata(outcome: Outcome, periods: Sequence[Period]) -> dict[str, Any]:
             schema=dg.TableSchema([dg.TableColumn("period", "string"), dg.TableColumn("payloads", "int")]),
         ),
     }
+
+
+def _since_change(outcome: Outcome) -> dict[str, float]:
+    """How long the oldest change that the run refreshed had to wait until it was published."""
+    if outcome.oldest_change_at is None:
+        return {}
+    return {"change_to_publish_s": round((datetime.now(timezone.utc) - outcome.oldest_change_at).total_seconds(), 3)}
 
 
 def published_metadata(outcome: Outcome) -> dict[str, Any]:

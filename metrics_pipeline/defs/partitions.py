@@ -16,9 +16,6 @@ _TURN_OF = {
     Grain.YEAR: "0 0 1 1 *",
 }
 
-PARTITIONS_PER_RUN = {Grain.DAY: 31, Grain.WEEK: 26, Grain.MONTH: 12, Grain.YEAR: 5}
-"""How many periods one run of a backfill computes: enough to share the reading, few enough to redo."""
-
 
 def partitions(grain: Grain, settings: Settings) -> dg.TimeWindowPartitionsDefinition:
     """Every period of a grain, keyed as `Period.key`, ending with the one that holds now."""
@@ -53,17 +50,3 @@ def range_tags(periods: list[Period]) -> dict[str, str]:
         "dagster/asset_partition_range_start": periods[0].key,
         "dagster/asset_partition_range_end": periods[-1].key,
     }
-
-
-def ranges(periods: Iterable[Period]) -> list[list[Period]]:
-    """Periods as contiguous stretches, none longer than one run should compute; short grains first."""
-    wanted = set(periods)
-    found: list[list[Period]] = []
-    for grain in Grain:
-        for period in sorted(period for period in wanted if period.grain is grain):
-            stretch = found[-1] if found else []
-            if stretch and stretch[-1].shift(1) == period and len(stretch) < PARTITIONS_PER_RUN[grain]:
-                stretch.append(period)
-            else:
-                found.append([period])
-    return found

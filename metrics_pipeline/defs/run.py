@@ -12,11 +12,12 @@ from metrics_pipeline.definitions import define
 from metrics_pipeline.defs.assets import MaterializeConfig
 from metrics_pipeline.defs.jobs import job_name
 from metrics_pipeline.defs.metadata import outcome_of
-from metrics_pipeline.defs.partitions import periods_of, range_tags, ranges, warm_partitions
+from metrics_pipeline.defs.partitions import periods_of, range_tags, warm_partitions
 from metrics_pipeline.defs.triggers import TRIGGER_TAG
 from metrics_pipeline.errors import MetricsPipelineError
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import Outcome
+from metrics_pipeline.planning.stretches import stretches
 from metrics_pipeline.settings import Settings
 
 # A run that is interrupted here is not for the daemon to start again: its caller was told.
@@ -80,7 +81,7 @@ def materialize(
     opened: AbstractContextManager[dg.DagsterInstance] = nullcontext(instance) if instance else dg.DagsterInstance.get()
     with opened as target:
         runs = []
-        for stretch in ranges(periods):
+        for stretch in stretches(periods):
             if on_start:
                 on_start(stretch)
             runs.append(_run(definitions, stretch, config, target))

@@ -7,6 +7,9 @@ from metrics_pipeline.errors import BadRequest
 from metrics_pipeline.metrics.payload import ComputedBy
 
 TRIGGER_TAG = "metrics/trigger"
+ONLY_STALE_TAG = "metrics/only_stale"
+"""On the runs of a backfill of stale periods, which no run config reaches."""
+
 _BACKFILL_TAG = "dagster/backfill"
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
-import orjson
+from numpy.typing import NDArray
 
-from metrics_pipeline.metrics.exact import money
+from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.facts import Universe
-from metrics_pipeline.metrics.figures import CategoryFigures, ChangeFigures, PeriodFigures
+from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
+from metrics_pipeline.metrics.scope import SPARKLINE_DAYS
+from metrics_pipeline.metrics.texts import json_text, money_texts, percentage_texts, template, truth_texts
 from metrics_pipeline.periods import Grain, Period, days_between
+
+_BLOCK = 1000
+"""Accounts whose texts are made together: enough to be fast, few enough to need little memory."""
+
+_CODE_VERSION = json_text(CODE_VERSION)
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,25 @@ class Content:
         return hashlib.blake2b(self.json, digest_size=16).hexdigest()
 
 
+_PAYLOAD = template(
+    *("schema", "code_version", "account_id", "currency", "grain"),
+    *("period_start", "period_end", "timezone", "as_of", "is_current"),
+    *("transaction_count", "unique_merchants", "unique_categories", "uncategorized_count", "by_status", "currencies"),
+)
+_CURRENCY = template(
+    *("total", "count", "average", "median", "min", "max"),
+    *("trend", "categories", "daily", "monthly", "sparkline", "budgets"),
+)
+_CHANGE = (
+    *("previous_total", "previous_count", "absolute_amount_change", "absolute_count_change"),
+    *("amount_change_pct", "count_change_pct", "average_change_pct", "is_increase"),
+)
+_CATEGORY = template("id", "name", "total", "count", "average", "min", "max", "share_pct")
+_SPARKLINE = template("ends_on", "days", "min", "max", "average", "total")
+
+
 class PeriodAssembler:
-    """Writes the payloads of one period, account by account."""
+    """Writes the payloads of one period: columns of figures to columns of text, and those into templates."""
 
     def __init__(
         self,
@@ -47,144 +71,196 @@ class PeriodAssembler:
         today: date,
         timezone: str,
     ) -> None:
-        self._universe, self._currencies, self._statuses = universe, account_currencies, statuses
-        self._figures, self._budgets = figures, budgets
-        self._first_group: list[int] = universe.first_group.tolist()
-        self._group_currency: list[int] = universe.group_currency.tolist()
+        self._universe, self._figures, self._budgets = universe, figures, budgets
+        self._currencies = account_currencies
+        code_at = {code: place for place, code in enumerate(universe.currencies)}
+        self._own_currency = np.array([code_at.get(code, -1) for code in account_currencies], np.int64)
+        self._statuses = [json_text(status) for status in statuses]
+        self._shown = figures.has_expenses.copy()
+        self._shown[list(budgets)] = True
+        self._expense_count = figures.status_counts.sum(axis=1)
         period = figures.period
-        shown = figures.has_expenses.copy()
-        shown[list(budgets)] = True
-        self._shown: list[bool] = shown.tolist()
-        self._expense_count: list[int] = figures.status_counts.sum(axis=1).tolist()
-        self._ends_on = period.as_of(today).isoformat()
-        self._steps = _step_labels(period)
-        self._common = {
-            "period_start": period.key,
-            "period_end": period.end.isoformat(),
-            "timezone": timezone,
-            "as_of": self._ends_on,
-            "is_current": period.is_current(today),
-        }
+        self._ends_on = json_text(period.as_of(today))
+        self._common = (
+            json_text(period.grain.value),
+            json_text(period.key),
+            json_text(period.end),
+            json_text(timezone),
+            self._ends_on,
+            json_text(period.is_current(today)),
+        )
 
-    def accounts_with_expenses(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def accounts_with_expenses(self) -> Ints:
         """Positions of the accounts that have an undeleted expense, of any status, in the period."""
         return np.flatnonzero(self._expense_count)
 
-    def contents(self, positions: Iterable[int]) -> Iterator[Content]:
-        """The payloads of these accounts, by position among the computation's accounts."""
+    def contents(self, positions: Ints) -> Iterator[Content]:
+        """The payloads of these accounts, by ascending position among the computation's accounts."""
+        for first in range(0, positions.size, _BLOCK):
+            yield from self._block(positions[first : first + _BLOCK])
+
+    def _block(self, positions: Ints) -> Iterator[Content]:
         figures = self._figures
-        account_ids = self._universe.account_ids
-        for position in positions:
-            account_id = int(account_ids[position])
-            content = {
-                "schema": SCHEMA,
-                "code_version": CODE_VERSION,
-                "account_id": account_id,
-                "currency": self._currencies[position],
-                "grain": figures.period.grain.value,
-                **self._common,
-                "transaction_count": figures.transaction_count[position],
-                "unique_merchants": figures.unique_merchants[position],
-                "unique_categories": figures.unique_categories[position],
-                "uncategorized_count": figures.uncategorized[position],
-                "by_status": {
-                    status: count
-                    for status, count in zip(self._statuses, figures.status_counts[position].tolist(), strict=False)
-                    if count
-                },
-                "currencies": self._by_currency(position),
-            }
-            yield Content(
+        columns = zip(
+            self._universe.account_ids[positions].tolist(),
+            self._expense_count[positions].tolist(),
+            figures.transaction_count[positions].tolist(),
+            figures.unique_merchants[positions].tolist(),
+            figures.unique_categories[positions].tolist(),
+            figures.uncategorized[positions].tolist(),
+            [json_text(self._currencies[position]) for position in positions.tolist()],
+            figures.status_counts[positions].tolist(),
+            self._by_account(positions),
+            strict=True,
+        )
+        for account_id, expenses, counted, merchants, categories, uncategorized, own, by_status, currencies in columns:
+            payload = _PAYLOAD % (
+                SCHEMA,
+                _CODE_VERSION,
                 account_id,
-                figures.period,
-                orjson.dumps(content),
-                self._expense_count[position],
-                figures.transaction_count[position],
+                own,
+                *self._common,
+                counted,
+                merchants,
+                categories,
+                uncategorized,
+                self._status_text(by_status),
+                currencies,
             )
+            yield Content(account_id, figures.period, payload.encode(), expenses, counted)
 
-    def _by_currency(self, position: int) -> dict[str, Any]:
-        groups = [
-            group for group in range(self._first_group[position], self._first_group[position + 1]) if self._shown[group]
+    def _status_text(self, counts: list[int]) -> str:
+        found = [f"{status}:{count}" for status, count in zip(self._statuses, counts, strict=False) if count]
+        return "{" + ",".join(found) + "}"
+
+    def _by_account(self, positions: Ints) -> list[str]:
+        """`currencies` of each account: its own first, then by code."""
+        universe = self._universe
+        wanted = np.zeros(universe.account_ids.size, bool)
+        wanted[positions] = True
+        groups = np.flatnonzero(self._shown & wanted[universe.group_account])
+        account, currency = universe.group_account[groups], universe.group_currency[groups]
+        groups = groups[np.lexsort((currency, currency != self._own_currency[account], account))]
+        codes = [json_text(code) for code in universe.currencies]
+        texts = [
+            f"{codes[currency]}:{text}"
+            for currency, text in zip(universe.group_currency[groups].tolist(), self._of_groups(groups), strict=True)
         ]
-        codes = self._universe.currencies
-        own = self._currencies[position]
-        groups.sort(key=lambda group: codes[self._group_currency[group]] != own)
-        return {codes[self._group_currency[group]]: self._of_group(group) for group in groups}
+        return _joined(texts, np.searchsorted(account, positions), np.searchsorted(account, positions, "right"), "{%s}")
 
-    def _of_group(self, group: int) -> dict[str, Any]:
+    def _of_groups(self, groups: Ints) -> Iterable[str]:
         figures = self._figures
-        some = figures.count[group] > 0
-        spark = figures.sparkline[group]
-        totals = [
-            {self._step_name: step, "total": money(cents)}
-            for step, cents in zip(self._steps, figures.series[group], strict=True)
+        count = figures.count[groups]
+        steps = self._steps(groups)
+        columns = (
+            money_texts(figures.total[groups]),
+            count.tolist(),
+            *(
+                _null_where(count == 0, money_texts(column[groups]))
+                for column in (figures.average, figures.median, figures.smallest, figures.largest)
+            ),
+            self._trends(groups),
+            self._categories(groups),
+            steps if figures.period.grain in (Grain.WEEK, Grain.MONTH) else ["[]"] * groups.size,
+            steps if figures.period.grain is Grain.YEAR else ["[]"] * groups.size,
+            self._sparklines(groups),
+            [json_text(self._budgets.get(group)) for group in groups.tolist()],
+        )
+        return map(_CURRENCY.__mod__, zip(*columns, strict=True))
+
+    def _trends(self, groups: Ints) -> Iterable[str]:
+        figures = self._figures
+        to_date = ["null"] * groups.size
+        if figures.to_date:
+            to_date = list(map(template(*_CHANGE).__mod__, zip(*_change(figures.to_date, groups), strict=True)))
+        columns = (*_change(figures.trend, groups), to_date)
+        return map(template(*_CHANGE, "to_date").__mod__, zip(*columns, strict=True))
+
+    def _categories(self, groups: Ints) -> list[str]:
+        table, universe = self._figures.categories, self._universe
+        first, end = table.first[groups], table.first[groups + 1]
+        rows = _ranges(first, end)
+        names = [
+            ("null", "null") if id is None else (str(id), json_text(universe.category_names.get(id)))
+            for id in universe.categories
         ]
-        return {
-            "total": money(figures.total[group]),
-            "count": figures.count[group],
-            "average": money(figures.average[group]) if some else None,
-            "median": money(figures.median[group]) if some else None,
-            "min": money(figures.smallest[group]) if some else None,
-            "max": money(figures.largest[group]) if some else None,
-            "trend": {
-                **_change(figures.trend, group),
-                "to_date": _change(figures.to_date, group) if figures.to_date else None,
-            },
-            "categories": self._categories(figures.categories, group),
-            "daily": totals if self._step_name == "date" else [],
-            "monthly": totals if self._step_name == "month" else [],
-            "sparkline": {
-                "ends_on": self._ends_on,
-                "days": [money(cents) for cents in spark],
-                "min": money(min(spark)),
-                "max": money(max(spark)),
-                "average": money(figures.sparkline_average[group]),
-                "total": money(sum(spark)),
-            },
-            "budgets": self._budgets.get(group),
-        }
+        ids = [names[place] for place in table.category[rows].tolist()]
+        columns = (
+            [id for id, _ in ids],
+            [name for _, name in ids],
+            money_texts(table.total[rows]),
+            table.count[rows].tolist(),
+            money_texts(table.average[rows]),
+            money_texts(table.smallest[rows]),
+            money_texts(table.largest[rows]),
+            percentage_texts(table.share_pct[rows]),
+        )
+        texts = list(map(_CATEGORY.__mod__, zip(*columns, strict=True)))
+        ends = np.cumsum(end - first)
+        return _joined(texts, ends - (end - first), ends, "[%s]")
 
-    @property
-    def _step_name(self) -> str:
-        return "month" if self._figures.period.grain is Grain.YEAR else "date"
+    def _steps(self, groups: Ints) -> Iterable[str]:
+        """The period's series: the total of each day, or of each month of a year."""
+        name, labels = _step_labels(self._figures.period)
+        steps = ",".join(f'{{"{name}":"{label}","total":%s}}' for label in labels)
+        return _filled(f"[{steps}]", self._figures.series[groups])
 
-    def _categories(self, table: CategoryFigures, group: int) -> list[dict[str, Any]]:
-        ids, names = self._universe.categories, self._universe.category_names
-        rows = []
-        for row in range(table.first[group], table.first[group + 1]):
-            id = ids[table.category[row]]
-            rows.append(
-                {
-                    "id": id,
-                    "name": None if id is None else names.get(id, f"category {id}"),
-                    "total": money(table.total[row]),
-                    "count": table.count[row],
-                    "average": money(table.average[row]),
-                    "min": money(table.smallest[row]),
-                    "max": money(table.largest[row]),
-                    "share_pct": table.share_pct[row],
-                }
-            )
-        return rows
+    def _sparklines(self, groups: Ints) -> Iterable[str]:
+        days = self._figures.sparkline[groups]
+        columns = (
+            [self._ends_on] * groups.size,
+            _filled("[" + ",".join(["%s"] * SPARKLINE_DAYS) + "]", days),
+            money_texts(days.min(axis=1)),
+            money_texts(days.max(axis=1)),
+            money_texts(self._figures.sparkline_average[groups]),
+            money_texts(days.sum(axis=1)),
+        )
+        return map(_SPARKLINE.__mod__, zip(*columns, strict=True))
 
 
-def _change(figures: ChangeFigures, group: int) -> dict[str, Any]:
-    return {
-        "previous_total": money(figures.previous_total[group]),
-        "previous_count": figures.previous_count[group],
-        "absolute_amount_change": money(figures.amount_change[group]),
-        "absolute_count_change": figures.count_change[group],
-        "amount_change_pct": figures.amount_pct[group],
-        "count_change_pct": figures.count_pct[group],
-        "average_change_pct": figures.average_pct[group],
-        "is_increase": figures.amount_change[group] > 0,
-    }
+def _change(change: ChangeFigures, groups: Ints) -> tuple[Sequence[object], ...]:
+    """The columns of `_CHANGE`."""
+    return (
+        money_texts(change.previous_total[groups]),
+        change.previous_count[groups].tolist(),
+        money_texts(change.amount_change[groups]),
+        change.count_change[groups].tolist(),
+        percentage_texts(change.amount_pct[groups]),
+        percentage_texts(change.count_pct[groups]),
+        percentage_texts(change.average_pct[groups]),
+        truth_texts(change.amount_change[groups] > 0),
+    )
 
 
-def _step_labels(period: Period) -> list[str]:
-    """What the columns of the period's series stand for: days, a year's months, nothing for a day."""
+def _filled(pattern: str, cents: Ints) -> Iterable[str]:
+    """The pattern with each row of a table of amounts."""
+    width = cents.shape[1]
+    texts = iter(money_texts(cents.ravel()))
+    return map(pattern.__mod__, zip(*[texts] * width, strict=True)) if width else [pattern] * len(cents)
+
+
+def _joined(texts: list[str], first: Ints, end: Ints, around: str) -> list[str]:
+    """One text for each range of texts, separated by commas."""
+    return [around % ",".join(texts[a:b]) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
+
+
+def _null_where(missing: NDArray[np.bool_], texts: list[str]) -> list[str]:
+    for place in np.flatnonzero(missing).tolist():
+        texts[place] = "null"
+    return texts
+
+
+def _ranges(first: Ints, end: Ints) -> Ints:
+    """All numbers of each range, one range after the other."""
+    sizes = end - first
+    before = np.cumsum(sizes) - sizes
+    return np.repeat(first - before, sizes) + np.arange(sizes.sum())
+
+
+def _step_labels(period: Period) -> tuple[str, list[str]]:
+    """The name and the values of what the columns of the period's series stand for; none for a day."""
     if period.grain is Grain.DAY:
-        return []
+        return "date", []
     if period.grain is Grain.YEAR:
-        return [f"{period.start.year:04d}-{month:02d}" for month in range(1, 13)]
-    return [day.isoformat() for day in days_between(period.start, period.end)]
+        return "month", [f"{period.start.year:04d}-{month:02d}" for month in range(1, 13)]
+    return "date", [day.isoformat() for day in days_between(period.start, period.end)]

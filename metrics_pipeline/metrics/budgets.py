@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from metrics_pipeline.metrics.exact import Ints, money, percentage
+from metrics_pipeline.metrics.exact import Ints, percentage
 from metrics_pipeline.metrics.facts import Facts
 from metrics_pipeline.metrics.pull import NO_CATEGORY, Budget
 from metrics_pipeline.metrics.scope import whole
+from metrics_pipeline.metrics.texts import money
 from metrics_pipeline.periods import LOOKBACK, Grain, Period
 
 Usage = tuple[int, int]

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
 from metrics_pipeline.metrics.budgets import BudgetBook
+from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.facts import encode
 from metrics_pipeline.metrics.figures import compute_figures
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
@@ -20,9 +21,6 @@ from metrics_pipeline.metrics.pull import read_dimensions, read_expenses
 from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.settings import Settings
-
-Key = tuple[int, Period]
-"""Account id and period."""
 
 FINGERPRINT_WIDTH = 16
 """Characters of a fingerprint: 64 bits in hexadecimal."""
@@ -54,13 +52,20 @@ class Computation:
         today: date,
         account_ids: Collection[int] | None,
         timer: Timer,
+        traced: Collection[int] = (),
     ) -> None:
+        """
+        Args:
+            connection: in the transaction whose snapshot counts.
+            account_ids: None for every active account; else these, as far as they exist.
+            traced: accounts to compute as well, even if inactive or gone: they have a stored row or a mark.
+        """
         started = time.perf_counter()
         self.periods, self._today, self._settings, self._timer = periods, today, settings, timer
         self._everybody = account_ids is None
         grains: set[Grain] = {period.grain for period in periods}
         wanted = None if account_ids is None else sorted(set(account_ids))
-        self._dimensions = read_dimensions(connection, wanted, grains, settings.default_currency)
+        self._dimensions = read_dimensions(connection, wanted, sorted(traced), grains, settings.default_currency)
         budgets = self._dimensions.budgets
         scope = scope_of(periods, today, {budget.grain for budget in budgets})
         expenses = read_expenses(
@@ -81,11 +86,14 @@ class Computation:
         """The accounts that are computed; unknown ids that were asked for are not among them."""
         return self._dimensions.account_ids.tolist()
 
-    def contents(self, period: Period, also: Collection[int] = ()) -> Iterator[Content]:
+    def contents(
+        self, period: Period, *, only: Collection[int] | None = None, also: Collection[int] = ()
+    ) -> Iterator[Content]:
         """The payloads of a period.
 
-        When everybody was asked for: of the accounts with expenses in the period, of all accounts
-        while it is current, and of the accounts in `also`. Else of each account asked for.
+        Those of the accounts in `only`; without it, when everybody was asked for: of the accounts
+        with expenses in the period, of every active one while it is current, and of those in
+        `also`. Else of each account asked for.
         """
         started = time.perf_counter()
         figures = compute_figures(self._facts, period, self._today)
@@ -102,13 +110,21 @@ class Computation:
         )
         ids = self._dimensions.account_ids
         positions = np.arange(ids.size)
-        if self._everybody and not period.is_current(self._today):
-            others = np.flatnonzero(np.isin(ids, np.array(sorted(also), np.int64)))
-            positions = np.union1d(assembler.accounts_with_expenses(), others)
-        for content in assembler.contents(positions.tolist()):
+        if only is not None:
+            positions = _positions(ids, only)
+        elif self._everybody:
+            needed = assembler.accounts_with_expenses()
+            if period.is_current(self._today):
+                needed = np.union1d(needed, np.flatnonzero(self._dimensions.active))
+            positions = np.union1d(needed, _positions(ids, also))
+        for content in assembler.contents(positions):
             self._timer.add("assemble", started)
             yield content
             started = time.perf_counter()
+
+
+def _positions(ids: Ints, wanted: Collection[int]) -> Ints:
+    return np.flatnonzero(np.isin(ids, np.array(sorted(wanted), np.int64)))
 
 
 def fingerprint(settings: Settings) -> str:

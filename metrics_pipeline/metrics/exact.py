@@ -1,10 +1,11 @@
-"""Exact integer arithmetic over arrays of cents: sums, half-up rounding, percentages, text.
+"""Exact integer arithmetic over arrays of cents: sums, half-up rounding, percentages.
 
 Whatever could leave 64 bits is done with Python's integers instead, never with floats.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,23 +38,32 @@ def product_fits(*factors: NDArray[Any] | int) -> bool:
 
 def divide_half_up(numerator: NDArray[Any], divisor: NDArray[Any]) -> NDArray[Any]:
     """The quotient rounded half away from zero. Divisors must be positive."""
-    if not product_fits(numerator, 4):
-        numerator = numerator.astype(object)
+    if not (product_fits(numerator, 4) and product_fits(divisor, 4)):
+        numerator, divisor = numerator.astype(object), divisor.astype(object)
     rounded = (2 * abs(numerator) + divisor) // (2 * divisor)
     return np.where(numerator < 0, -rounded, rounded)
 
 
-def percentages(numerator: NDArray[Any], divisor: NDArray[Any], places: int) -> list[float | None]:
-    """100 × numerator / divisor, rounded half away from zero; None where the divisor is zero."""
+@dataclass(frozen=True)
+class Percentages:
+    """Percentages as integers: `scaled` is each one times 10 to the `places`; meaningless where not `defined`."""
+
+    scaled: NDArray[Any]
+    defined: NDArray[np.bool_]
+    places: int
+
+    def __getitem__(self, index: Ints) -> Percentages:
+        return Percentages(self.scaled[index], self.defined[index], self.places)
+
+
+def percentages(numerator: NDArray[Any], divisor: NDArray[Any], places: int) -> Percentages:
+    """100 × numerator / divisor, rounded half away from zero; undefined where the divisor is zero."""
     scale = 100 * 10**places
     if not product_fits(numerator, scale * 4):
         numerator = numerator.astype(object)
-    zero = divisor == 0
-    negative = divisor < 0
-    scaled = divide_half_up(np.where(negative, -numerator, numerator) * scale, np.where(zero, 1, abs(divisor)))
-    result = (scaled / 10**places).astype(object)
-    result[zero] = None
-    return result.tolist()  # type: ignore[no-any-return]
+    defined, negative = divisor != 0, divisor < 0
+    scaled = divide_half_up(np.where(negative, -numerator, numerator) * scale, np.where(defined, abs(divisor), 1))
+    return Percentages(scaled, defined, places)
 
 
 def percentage(numerator: int, divisor: int, places: int) -> float | None:
@@ -62,15 +72,6 @@ def percentage(numerator: int, divisor: int, places: int) -> float | None:
         return None
     rounded = (2 * abs(numerator) * 100 * 10**places + divisor) // (2 * divisor)
     return (-rounded if numerator < 0 else rounded) / 10**places
-
-
-def money(cents: int) -> str:
-    """Cents as a decimal string with two decimals."""
-    if cents == 0:
-        return "0.00"
-    if cents < 0:
-        return "-" + money(-cents)
-    return f"{cents // 100}.{cents % 100:02d}"
 
 
 def _largest(values: NDArray[Any]) -> int:

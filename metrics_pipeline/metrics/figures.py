@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics_pipeline.metrics.exact import Ints, divide_half_up, percentages, product_fits
+from metrics_pipeline.metrics.exact import Ints, Percentages, divide_half_up, percentages, product_fits, sum_by
 from metrics_pipeline.metrics.facts import Facts
 from metrics_pipeline.metrics.scope import SPARKLINE_DAYS, Range, sparkline_range, to_date_ranges, whole
 from metrics_pipeline.periods import Grain, Period
@@ -17,53 +17,57 @@ from metrics_pipeline.periods import Grain, Period
 
 @dataclass(frozen=True)
 class ChangeFigures:
-    """Each group's period against an earlier one. Cents; percentages are None where undefined."""
+    """Each group's period against an earlier one. Cents."""
 
-    previous_total: list[int]
-    previous_count: list[int]
-    amount_change: list[int]
-    count_change: list[int]
-    amount_pct: list[float | None]
-    count_pct: list[float | None]
-    average_pct: list[float | None]
+    previous_total: Ints
+    previous_count: Ints
+    amount_change: Ints
+    count_change: Ints
+    amount_pct: Percentages
+    count_pct: Percentages
+    average_pct: Percentages
 
 
 @dataclass(frozen=True)
 class CategoryFigures:
-    """Pairs with expenses, in display order; `first[group]` to `first[group + 1]` are a group's."""
+    """Pairs with expenses, in display order; `first[group]` to `first[group + 1]` are a group's. Money in cents."""
 
-    first: list[int]
-    category: list[int]
-    total: list[int]
-    count: list[int]
-    average: list[int]
-    smallest: list[int]
-    largest: list[int]
-    share_pct: list[float | None]
+    first: Ints
+    category: Ints
+    total: Ints
+    count: Ints
+    average: Ints
+    smallest: Ints
+    largest: Ints
+    share_pct: Percentages
 
 
 @dataclass(frozen=True)
 class PeriodFigures:
-    """Everything about one period but its budgets. Lists by group or account; money in cents."""
+    """Everything about one period but its budgets; money in cents.
+
+    By group: all up to `has_expenses`, with a column for each day or month of `series` and `sparkline`.
+    By account: the others.
+    """
 
     period: Period
-    total: list[int]
-    count: list[int]
-    average: list[int]
-    median: list[int]
-    smallest: list[int]
-    largest: list[int]
+    total: Ints
+    count: Ints
+    average: Ints
+    median: Ints
+    smallest: Ints
+    largest: Ints
     trend: ChangeFigures
     to_date: ChangeFigures | None
     categories: CategoryFigures
-    series: list[list[int]]
-    sparkline: list[list[int]]
-    sparkline_average: list[int]
+    series: Ints
+    sparkline: Ints
+    sparkline_average: Ints
     has_expenses: NDArray[np.bool_]
-    transaction_count: list[int]
-    unique_merchants: list[int]
-    unique_categories: list[int]
-    uncategorized: list[int]
+    transaction_count: Ints
+    unique_merchants: Ints
+    unique_categories: Ints
+    uncategorized: Ints
     status_counts: Ints
 
 
@@ -78,31 +82,28 @@ def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
     so_far = to_date_ranges(period, today)
     sparkline = facts.series(sparkline_range(period, today), np.arange(SPARKLINE_DAYS), SPARKLINE_DAYS)
     spark_counts = _group_sums(facts, sparkline_range(period, today))[1]
-    accounts = universe.account_ids.size
     uncategorized = pair_count * (universe.pair_category == len(universe.categories) - 1)
     return PeriodFigures(
         period=period,
-        total=total.tolist(),
-        count=count.tolist(),
-        average=divide_half_up(total, np.maximum(count, 1)).tolist(),
-        median=median.tolist(),
-        smallest=_reduce_pairs(facts, np.minimum, smallest).tolist(),
-        largest=_reduce_pairs(facts, np.maximum, largest).tolist(),
+        total=total,
+        count=count,
+        average=divide_half_up(total, np.maximum(count, 1)),
+        median=median,
+        smallest=_reduce_pairs(facts, np.minimum, smallest),
+        largest=_reduce_pairs(facts, np.maximum, largest),
         trend=_change((total, count), previous),
         to_date=_change(_group_sums(facts, so_far[0]), _group_sums(facts, so_far[1])) if so_far else None,
         categories=_categories(facts, total, pair_total, pair_count, smallest, largest),
-        series=_series(facts, period).tolist(),
-        sparkline=sparkline.tolist(),
-        sparkline_average=divide_half_up(sparkline.sum(axis=1), np.full(len(sparkline), SPARKLINE_DAYS)).tolist(),
+        series=_series(facts, period),
+        sparkline=sparkline,
+        sparkline_average=divide_half_up(sparkline.sum(axis=1), np.full(len(sparkline), SPARKLINE_DAYS)),
         has_expenses=(count > 0) | (previous[1] > 0) | (spark_counts > 0),
         transaction_count=_by_account(facts, universe.group_account, count),
         unique_merchants=_unique_merchants(facts, days),
-        unique_categories=_unique_categories(facts, pair_count).tolist(),
-        uncategorized=np.bincount(
-            universe.group_account[universe.pair_group], uncategorized, accounts
-        ).astype(np.int64).tolist(),
+        unique_categories=_unique_categories(facts, pair_count),
+        uncategorized=_by_account(facts, universe.group_account[universe.pair_group], uncategorized),
         status_counts=facts.status_counts(days),
-    )  # fmt: skip
+    )
 
 
 def _group_sums(facts: Facts, days: Range) -> tuple[Ints, Ints]:
@@ -157,10 +158,10 @@ def _change(now: tuple[Ints, Ints], previous: tuple[Ints, Ints]) -> ChangeFigure
     scaled_before = wide_before * count
     average_pct = percentages(wide_total * before_count - scaled_before, scaled_before, 2)
     return ChangeFigures(
-        previous_total=before.tolist(),
-        previous_count=before_count.tolist(),
-        amount_change=(total - before).tolist(),
-        count_change=(count - before_count).tolist(),
+        previous_total=before,
+        previous_count=before_count,
+        amount_change=total - before,
+        count_change=count - before_count,
         amount_pct=percentages(total - before, before, 2),
         count_pct=percentages(count - before_count, before_count, 2),
         average_pct=average_pct,
@@ -175,13 +176,13 @@ def _categories(
     group, category = universe.pair_group[present], universe.pair_category[present]
     order = present[np.lexsort((category, -pair_total[present], group))]
     return CategoryFigures(
-        first=np.searchsorted(group, np.arange(total.size + 1)).tolist(),
-        category=universe.pair_category[order].tolist(),
-        total=pair_total[order].tolist(),
-        count=pair_count[order].tolist(),
-        average=divide_half_up(pair_total[order], pair_count[order]).tolist(),
-        smallest=smallest[order].tolist(),
-        largest=largest[order].tolist(),
+        first=np.searchsorted(group, np.arange(total.size + 1)),
+        category=universe.pair_category[order],
+        total=pair_total[order],
+        count=pair_count[order],
+        average=divide_half_up(pair_total[order], pair_count[order]),
+        smallest=smallest[order],
+        largest=largest[order],
         share_pct=percentages(pair_total[order], total[universe.pair_group[order]], 2),
     )
 
@@ -198,15 +199,15 @@ def _series(facts: Facts, period: Period) -> Ints:
     return facts.series(whole(period), np.arange(period.days), period.days)
 
 
-def _by_account(facts: Facts, index: NDArray[Any], values: Ints) -> list[int]:
-    return np.bincount(index, values, facts.universe.account_ids.size).astype(np.int64).tolist()
+def _by_account(facts: Facts, index: NDArray[Any], values: Ints) -> Ints:
+    return sum_by(index, values, facts.universe.account_ids.size)
 
 
-def _unique_merchants(facts: Facts, days: Range) -> list[int]:
+def _unique_merchants(facts: Facts, days: Range) -> Ints:
     visits = facts.visit[facts.rows_of(days)]
     seen = np.zeros(facts.visit_account.size, bool)
     seen[visits[visits >= 0]] = True
-    return np.bincount(facts.visit_account[seen], minlength=facts.universe.account_ids.size).tolist()
+    return np.bincount(facts.visit_account[seen], minlength=facts.universe.account_ids.size)
 
 
 def _unique_categories(facts: Facts, pair_count: Ints) -> Ints:

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from metrics_pipeline.database import driver
+from metrics_pipeline.metrics.copied import read_bigints
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.scope import Range, Scope
 from metrics_pipeline.periods import Grain, start_of_day
-from metrics_pipeline.sql import copy_query, query
+from metrics_pipeline.sql import query
 
 NO_CATEGORY = -(2**63)
 NO_CURRENCY = "XXX"
 """ISO 4217's code for "no currency": for expenses that name none."""
 
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
-_COPY_HEADER_BYTES, _COPY_TRAILER_BYTES = 19, 2
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Dimensions:
 
     account_ids: Ints
     account_currencies: list[str]
+    active: NDArray[np.bool_]
     category_names: dict[int, str]
     budgets: list[Budget]
 
@@ -86,17 +86,20 @@ class History:
 def read_dimensions(
     connection: Connection,
     account_ids: Sequence[int] | None,
+    traced: Sequence[int],
     grains: Collection[Grain],
     default_currency: str,
 ) -> Dimensions:
-    """Accounts (None: every active one), categories, and the budgets of these grains."""
-    wanted = None if account_ids is None else list(account_ids)
-    accounts = connection.execute(query("accounts"), {"account_ids": wanted}).all()
+    """Accounts (None: every active one; and those `traced`), categories, and the budgets of these grains."""
+    named = None if account_ids is None else list(account_ids)
+    accounts = connection.execute(query("accounts"), {"account_ids": named, "traced": list(traced)}).all()
+    wanted = None if named is None else [account.id for account in accounts]
     by_adverb = {grain.adverb: grain for grain in grains}
     budgets = connection.execute(query("budgets"), {"account_ids": wanted, "grains": list(by_adverb)}).mappings()
     return Dimensions(
         account_ids=np.array([account.id for account in accounts], np.int64),
         account_currencies=[currency_code(account.currency) or default_currency for account in accounts],
+        active=np.array([account.active for account in accounts], bool),
         category_names={row.id: row.name for row in connection.execute(query("categories"))},
         budgets=[
             Budget(
@@ -118,7 +121,7 @@ def read_expenses(
 ) -> Expenses:
     """The rows of the scope and the sums before it. `account_ids` None reads every account."""
     wanted = None if account_ids is None else account_ids.tolist()
-    rows = _read_bigints(
+    rows = read_bigints(
         connection,
         "expense_rows",
         {
@@ -163,7 +166,7 @@ def _read_history(
         return np.zeros((7, 0), np.int64)
     borders = sorted({day for segment in segments for day in (segment.first, segment.end)})
     instants = [start_of_day(day, zone) for day in borders]
-    columns = _read_bigints(
+    columns = read_bigints(
         connection,
         "expense_history",
         {
@@ -178,34 +181,6 @@ def _read_history(
     first_days = np.array([0, *(day.toordinal() for day in borders)], np.int64)
     columns[5] = first_days[columns[5]]
     return columns
-
-
-def _read_bigints(connection: Connection, name: str, parameters: dict[str, Any], columns: int) -> Ints:
-    """A query of eight-byte, non-null columns as one array per column, by binary COPY.
-
-    Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": each record is a
-    two-byte field count, then four bytes of length and the value for each field.
-    """
-    buffer = bytearray()
-    with driver(connection).cursor() as cursor:
-        statement = f"COPY ({copy_query(name)}) TO STDOUT (FORMAT binary)"
-        with cursor.copy(statement, parameters) as copy:
-            for block in copy:
-                buffer += block
-    record = np.dtype(
-        {
-            "names": [str(n) for n in range(columns)],
-            "formats": [">i8"] * columns,
-            "offsets": [2 + 12 * n + 4 for n in range(columns)],
-            "itemsize": 2 + 12 * columns,
-        }
-    )
-    count = (len(buffer) - _COPY_HEADER_BYTES - _COPY_TRAILER_BYTES) // record.itemsize
-    records = np.frombuffer(buffer, record, count, _COPY_HEADER_BYTES)
-    values = np.empty((columns, count), np.int64)
-    for n in range(columns):
-        values[n] = records[str(n)]
-    return values
 
 
 def _read_kinds(connection: Connection, kind: Ints, account: Ints, micros: Ints) -> dict[int, tuple[str, str]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from metrics_pipeline.errors import BadRequest
 from metrics_pipeline.metrics.payload import ComputedBy
 from metrics_pipeline.periods import Period
+
 
 @dataclass(frozen=True)
 class RefreshRequest:
@@ -20,6 +21,7 @@ class RefreshRequest:
         account_ids: None for every active account; else just these, active or not.
         computed_by: who asks; written on every payload that changes.
         force: write and publish a new version even where nothing changed.
+        only_stale: of these, just the accounts and periods that are marked stale.
     """
 
     periods: Sequence[Period]
@@ -27,6 +29,7 @@ class RefreshRequest:
     account_ids: Sequence[int] | None = None
     computed_by: ComputedBy = "manual"
     force: bool = False
+    only_stale: bool = False
 
     def __post_init__(self) -> None:
         if not self.periods:
@@ -42,7 +45,16 @@ class RefreshRequest:
 
 @dataclass
 class Outcome:
-    """What a refresh did. Seconds are wall-clock time by phase; storing overlaps assembling."""
+    """What a refresh did. Seconds are wall-clock time by phase; storing overlaps assembling.
+
+    Attributes:
+        payloads: computed and compared with the store.
+        rewritten: of these, stored with a new version.
+        superseded: not published, because the cache held a newer version.
+        overtaken: published and dropped again, because something changed meanwhile; it is marked for the next refresh.
+        chunks_retried: met a newer write and were computed again.
+        oldest_change_at: when the oldest of the changes behind the cleared marks was made.
+    """
 
     accounts: int = 0
     rows_read: int = 0
@@ -50,10 +62,18 @@ class Outcome:
     rewritten: int = 0
     published: int = 0
     superseded: int = 0
+    overtaken: int = 0
+    marks_cleared: int = 0
     bytes_published: int = 0
     chunks_retried: int = 0
     payloads_by_period: dict[Period, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    oldest_change_at: datetime | None = None
+
+    def add_cleared(self, first_changes: Sequence[datetime]) -> None:
+        """Count cleared marks, each told by when the oldest change behind it was made."""
+        self.marks_cleared += len(first_changes)
+        self.oldest_change_at = min(filter(None, [self.oldest_change_at, *first_changes]), default=None)
 
     @property
     def total_seconds(self) -> float:

@@ -5,6 +5,7 @@ from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, sto
 from metrics_pipeline.services.foreground import Program
 from metrics_pipeline.services.states import ServiceState, service_states
 from metrics_pipeline.services.supervisor import up
+from metrics_pipeline.services.worker import worker
 
 __all__ = [
     "Program",
@@ -16,4 +17,5 @@ __all__ = [
     "service_states",
     "stop_services",
     "up",
+    "worker",
 ]

@@ -40,6 +40,8 @@ def dagster_home(settings: Settings, urls: ServiceUrls) -> dict[str, str]:
         "METRICS_HOME": str(settings.home),
         "METRICS_DATABASE_URL": urls.database_url,
         "METRICS_REDIS_URL": urls.redis_url,
+        "METRICS_BROKER_URL": settings.broker_url or urls.redis_url,
+        "METRICS_MAX_CONCURRENT_RUNS": str(settings.max_concurrent_runs or settings.worker_concurrency),
     }
 
 

@@ -68,8 +68,8 @@ def stop_services(settings: Settings) -> list[str]:
 
 
 def stop_dagster(home: Path) -> bool:
-    """Stop Dagster's processes of this home. Returns whether there were any."""
-    programs = ("dagster", "dagster_webserver", "dagster._daemon")
+    """Stop Dagster's processes of this home, workers included. Returns whether there were any."""
+    programs = ("dagster", "dagster_webserver", "dagster._daemon", "celery")
     running = {process for program in programs for process in processes_in(home / "dagster", program)}
     stop_processes(list(running), seconds=8)
     return bool(running)

@@ -1,4 +1,7 @@
-"""Running several programs side by side in the foreground: all start, all stop, none is left behind."""
+"""Running several programs side by side in the foreground: all start, all stop, none is left behind.
+
+One that ran well and then died is started again; one that cannot run stops them all.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,47 +25,66 @@ from honcho.printer import Message, Printer
 
 _STOP_SECONDS = 8  # after this a process that was asked to stop is killed
 _POLL_SECONDS = 0.1
+_RAN_WELL_SECONDS = 10  # what dies sooner would only die again
 
 
 @dataclass(frozen=True)
 class Program:
     """One process: its name in the output, its command, and how to tell that it is ready.
 
-    The next program starts once this one is ready; `when_ready` is said then.
+    The next program starts once this one is ready; `when_ready` is said then. `prepare` is called before
+    every start.
     """
 
     name: str
     command: Sequence[str]
     ready: Callable[[], bool] = field(default=lambda: True)
     when_ready: str | None = None
+    prepare: Callable[[], None] = field(default=lambda: None)
 
 
 def run_together(
     programs: Sequence[Program], environment: Mapping[str, str], folder: Path, output: IO[str] | None = None
 ) -> int:
-    """Run until one ends, or until SIGINT, SIGTERM or SIGHUP; then stop them all.
+    """Run until one cannot go on, or until SIGINT, SIGTERM or SIGHUP; then stop them all.
 
-    Call it in the main thread. Returns 0 when asked to stop, 1 when a program ended by itself: its name,
-    code and last lines are then told.
+    Call it in the main thread. A program that ends by itself is told with its code and last lines. After
+    ten seconds or more of running it is started again, else it is what cannot go on. Returns 0 when asked
+    to stop, 1 otherwise.
     """
     output = output or sys.stdout
     with _stop_requests() as stop, _stopping_all() as running:
         printer = _Printer(output, width=max(len(program.name) for program in programs))
+        start = partial(_Running, environment=environment, folder=folder, printer=printer)
         for program, colour in zip(programs, get_colours(), strict=False):
-            running.append(_Running(program, environment, folder, printer, colour))
-            while not stop.is_set() and not _ended(running) and not program.ready():
+            running.append(start(program, colour))
+            while not stop.is_set() and not _dead(running, start) and not program.ready():
                 stop.wait(_POLL_SECONDS)
-            if stop.is_set() or _ended(running):
+            if stop.is_set() or _dead(running, start):
                 break
             if program.when_ready:
-                print(program.when_ready, file=output, flush=True)
-        while not stop.is_set() and not _ended(running):
+                printer.say(program.when_ready)
+        while not stop.is_set() and not _dead(running, start):
             stop.wait(_POLL_SECONDS)
-        ended = None if stop.is_set() else _ended(running)
-    if ended is None:
+        dead = None if stop.is_set() else _dead(running, start)
+    if dead is None:
         return 0
-    print(ended.last_words(), file=output, flush=True)
+    print(dead.last_words(), file=output, flush=True)
     return 1
+
+
+def _dead(running: list[_Running], start: Callable[[Program, str], _Running]) -> _Running | None:
+    """A program that ended, and would only end again. Those that ran well before they ended are started again."""
+    for place, one in enumerate(running):
+        if one.process.poll() is None:
+            continue
+        if one.seconds() < _RAN_WELL_SECONDS:
+            return one
+        one.signal(signal.SIGKILL)  # what it left behind would be in the way
+        one.finish()
+        one.printer.say(f"{one.last_words()}\n{one.program.name} is started again")
+        running[place] = start(one.program, one.colour)
+    return None
 
 
 class _Printer(Printer):  # type: ignore[misc]
@@ -75,14 +98,21 @@ class _Printer(Printer):  # type: ignore[misc]
         with self._one_at_a_time:
             super().write(message)
 
+    def say(self, text: str) -> None:
+        """A word of our own, between the programs' lines."""
+        with self._one_at_a_time:
+            print(text, file=self.output, flush=True)
+
 
 class _Running:
     """A started program, in a session of its own, with a thread that prints what it says."""
 
     def __init__(
-        self, program: Program, environment: Mapping[str, str], folder: Path, printer: Printer, colour: str
+        self, program: Program, colour: str, *, environment: Mapping[str, str], folder: Path, printer: _Printer
     ) -> None:
-        self.name = program.name
+        program.prepare()
+        self.program, self.colour, self.printer = program, colour, printer
+        self._started = time.monotonic()
         self.process = subprocess.Popen(
             program.command,
             env=dict(environment),
@@ -92,10 +122,13 @@ class _Running:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._printer, self._colour = printer, colour
         self._last: deque[str] = deque(maxlen=20)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def seconds(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self._started
 
     def signal(self, number: signal.Signals) -> None:
         """To the whole group: also to what the program started."""
@@ -109,19 +142,21 @@ class _Running:
 
     def last_words(self) -> str:
         lines = "\n".join(f"  {line}" for line in self._last) or "  (it said nothing)"
-        return f"{self.name} ended by itself with code {self.process.returncode}; its last lines:\n{lines}"
+        return f"{self.program.name} ended by itself with code {self.process.returncode}; its last lines:\n{lines}"
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._last.append(line.decode(errors="replace").rstrip())
-            self._printer.write(
-                Message(type="line", data=line, time=datetime.now(), name=self.name, colour=self._colour)  # noqa: DTZ005
+            self.printer.write(
+                Message(
+                    type="line",
+                    data=line,
+                    time=datetime.now(),  # noqa: DTZ005
+                    name=self.program.name,
+                    colour=self.colour,
+                )
             )
-
-
-def _ended(running: Sequence[_Running]) -> _Running | None:
-    return next((one for one in running if one.process.poll() is not None), None)
 
 
 @contextmanager

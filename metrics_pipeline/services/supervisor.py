@@ -23,6 +23,7 @@ from metrics_pipeline.services.dagster_home import (
 )
 from metrics_pipeline.services.embedded import ensure_services, stop_dagster
 from metrics_pipeline.services.foreground import Program, run_together
+from metrics_pipeline.services.worker import worker_program
 from metrics_pipeline.settings import Settings
 
 
@@ -32,10 +33,11 @@ def up(
     module: str = "metrics_pipeline.definitions",
     output: IO[str] | None = None,
 ) -> int:
-    """Start the servers, then run code server, web server, daemon and `more` until Ctrl-C or SIGTERM.
+    """Start the servers, then run code server, worker, daemon, web server and `more` until Ctrl-C or SIGTERM.
 
-    Returns 0 when asked to stop, 1 when a process ended by itself. Raises ConfigurationError when the
-    port is taken or `up` runs already for this home. The servers stay: `down` stops them.
+    A process that dies is started again. Returns 0 when asked to stop, 1 when a process cannot run.
+    Raises ConfigurationError when the port is taken or `up` runs already for this home. The servers stay:
+    `down` stops them.
     """
     environment = dagster_home(settings, ensure_services(settings))
     try:
@@ -53,9 +55,8 @@ def up(
 
 
 def dagster_programs(settings: Settings, module: str) -> list[Program]:
-    """Code server first: the other two connect to it through workspace.yaml."""
+    """Code server first: daemon and web server connect to it through workspace.yaml."""
     path, url = code_server_socket(settings), f"http://127.0.0.1:{settings.dagster_port}"
-    path.unlink(missing_ok=True)  # its presence would say that the code server is ready
     python, workspace = [sys.executable, "-m"], ["-w", str(WORKSPACE)]
     code_server = [*python, "dagster", "code-server", "start", "--socket", str(path), "-m", module]
     web = [*python, "dagster_webserver", "-h", "127.0.0.1", "-p", str(settings.dagster_port), *workspace]
@@ -64,7 +65,9 @@ def dagster_programs(settings: Settings, module: str) -> list[Program]:
             "code-server",
             [*code_server, "--location-name", "metrics_pipeline", "--use-python-environment-entry-point"],
             ready=lambda: _listens(path),
+            prepare=lambda: path.unlink(missing_ok=True),
         ),
+        worker_program(settings),
         Program("daemon", [*python, "dagster._daemon", "run", "--log-level", "warning", *workspace]),
         Program("web", web, ready=lambda: _answers(url), when_ready=f"Dagster UI: {url}"),
     ]

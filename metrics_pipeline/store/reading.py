@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +10,7 @@ import orjson
 import pandas as pd
 from sqlalchemy import Connection, Row
 
-from metrics_pipeline.metrics.compute import Key
+from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.sql import query
@@ -21,13 +21,17 @@ _EXPORT_BATCH = 1000
 
 @dataclass(frozen=True)
 class StoredPayload:
-    """One stored payload as JSON, and what tells whether it is outdated."""
+    """One stored payload as JSON, and what tells whether it may be served.
+
+    `stale`: something changed since, or may have. The other columns tell whether it is outdated.
+    """
 
     json: bytes
     version: int
     as_of: date
     is_current: bool
     fingerprint: str
+    stale: bool
 
 
 @dataclass(frozen=True)
@@ -56,20 +60,27 @@ def read_stored(connection: Connection, account_id: int, period: Period) -> Stor
     ).one_or_none()
     if row is None:
         return None
-    return StoredPayload(_json_of(row), row.version, row.as_of, row.is_current, row.fingerprint)
+    return StoredPayload(_json_of(row), row.version, row.as_of, row.is_current, row.fingerprint, row.stale)
 
 
-def stored_keys(connection: Connection, periods: Sequence[Period]) -> set[Key]:
-    """The account and period of every stored row of these periods."""
-    rows = connection.execute(
-        query("stored_keys"),
-        {
-            "grains": [period.grain.value for period in periods],
-            "starts": [period.start for period in periods],
-        },
+def servable(
+    connection: Connection, periods: Sequence[Period], fingerprint: str, today: date
+) -> Iterator[tuple[Key, int, bytes]]:
+    """Key, version and JSON of the stored payloads of these periods that may be served today, streamed."""
+    result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
+        query("servable_payloads"), {**period_arrays(periods), "fingerprint": fingerprint}
     )
-    known = {(period.grain.value, period.start): period for period in periods}
-    return {(row.account_id, known[row.grain, row.period_start]) for row in rows}
+    for row in result:
+        key = key_of(row)
+        if (row.as_of, row.is_current) == (key[1].as_of(today), key[1].is_current(today)):
+            yield key, row.version, _json_of(row)
+
+
+def stored_keys(connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None) -> set[Key]:
+    """The account and period of every stored row of these periods: of everybody, or of these accounts."""
+    wanted = None if account_ids is None else sorted(account_ids)
+    rows = connection.execute(query("stored_keys"), {**period_arrays(periods), "account_ids": wanted})
+    return {key_of(row) for row in rows}
 
 
 def export(connection: Connection, selection: Selection, *, include_empty: bool) -> Iterator[PeriodMetrics]:
@@ -84,7 +95,7 @@ def export(connection: Connection, selection: Selection, *, include_empty: bool)
 
 def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
     """The analysts' view as a DataFrame: one row per account, period and currency; money as Decimal."""
-    return pd.read_sql(query("period_totals"), connection, params=selection.parameters())
+    return pd.read_sql(query("period_totals"), connection, params=selection.parameters(), coerce_float=False)
 
 
 def _json_of(row: Row[tuple[object, ...]]) -> bytes:

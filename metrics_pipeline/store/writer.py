@@ -9,6 +9,8 @@ from datetime import date
 import orjson
 from sqlalchemy import Connection, Row
 
+from metrics_pipeline.changes.keys import Key
+from metrics_pipeline.changes.marks import Marks
 from metrics_pipeline.database import driver
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.payload import ComputedBy
@@ -26,6 +28,10 @@ class Stored:
     rewritten: bool
     json: bytes
 
+    @property
+    def key(self) -> Key:
+        return self.account_id, self.period
+
 
 def key_order(content: Content) -> tuple[int, str, date]:
     """The one order in which all writers touch rows."""
@@ -36,6 +42,7 @@ def write(
     connection: Connection,
     contents: Sequence[Content],
     *,
+    marks: Marks,
     today: date,
     fingerprint: str,
     computed_by: ComputedBy,
@@ -43,7 +50,8 @@ def write(
 ) -> list[Stored]:
     """Upsert the payloads inside the caller's transaction, and return each with its version.
 
-    Unchanged rows keep their version and time unless `force`. Raises a serialization failure
+    Unchanged rows keep their version and time unless `force`, or unless they are marked stale: `marks`
+    are those that the transaction's snapshot shows. Raises a serialization failure
     (SQLSTATE 40001) when a row was changed after the transaction's snapshot.
     """
     contents = sorted(contents, key=key_order)
@@ -62,6 +70,7 @@ def write(
                     content.hash,
                     content.expense_count,
                     content.transaction_count,
+                    marks.cover((content.account_id, period)),
                 )
             )
     rows = connection.execute(

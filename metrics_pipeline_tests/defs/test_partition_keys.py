@@ -6,9 +6,10 @@ from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
-from metrics_pipeline.defs.partitions import PARTITIONS_PER_RUN, partitions, periods_of, ranges, warm_partitions
+from metrics_pipeline.defs.partitions import partitions, periods_of, warm_partitions
 from metrics_pipeline.errors import BadRequest
 from metrics_pipeline.periods import Grain, Period, days_between, periods_between, start_of_day
+from metrics_pipeline.planning.stretches import PERIODS_PER_RUN, stretches
 from metrics_pipeline.settings import Settings, load_settings
 
 NOW = datetime(2026, 3, 31, 3, 0, tzinfo=timezone.utc)
@@ -75,11 +76,11 @@ def test_periods_become_contiguous_stretches_of_one_grain():
     days = periods_between(Grain.DAY, date(2026, 2, 1), date(2026, 2, 3))
     later = Period(Grain.DAY, date(2026, 2, 5))
     month = Period(Grain.MONTH, date(2026, 2, 1))
-    assert ranges([month, later, *reversed(days), days[0]]) == [days, [later], [month]]
+    assert stretches([month, later, *reversed(days), days[0]]) == [days, [later], [month]]
 
 
 def test_no_stretch_is_longer_than_one_run_should_compute():
     days = periods_between(Grain.DAY, date(2025, 1, 1), date(2025, 12, 31))
-    stretches = ranges(days)
-    assert [period for stretch in stretches for period in stretch] == days
-    assert max(map(len, stretches)) == PARTITIONS_PER_RUN[Grain.DAY]
+    found = stretches(days)
+    assert [period for stretch in found for period in stretch] == days
+    assert max(map(len, found)) == PERIODS_PER_RUN[Grain.DAY]

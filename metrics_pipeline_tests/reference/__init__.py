@@ -10,7 +10,7 @@ from metrics_pipeline_tests.reference.compare import differences
 from metrics_pipeline_tests.reference.payload import expected_payload
 from metrics_pipeline_tests.reference.periods import expected_periods
 from metrics_pipeline_tests.reference.rows import Account, Budget, Category, Data, Expense
-from metrics_pipeline_tests.reference.tables import empty_tables, insert
+from metrics_pipeline_tests.reference.tables import empty_tables, insert, read
 
 __all__ = [
     "Account",
@@ -23,4 +23,5 @@ __all__ = [
     "expected_payload",
     "expected_periods",
     "insert",
+    "read",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from metrics_pipeline_tests.reference.rows import Data
+from metrics_pipeline_tests.reference.rows import Account, Budget, Category, Data, Expense
 
 
 def empty_tables(connection: Connection) -> None:
@@ -13,7 +13,7 @@ def empty_tables(connection: Connection) -> None:
     computed = connection.execute(
         text(
             "SELECT quote_ident(tablename) FROM pg_tables "
-            "WHERE schemaname = 'metrics' AND tablename NOT LIKE 'alembic%'"
+            "WHERE schemaname = 'metrics' AND tablename NOT IN ('schema_version', 'tick_state')"
         )
     ).scalars()
     # After the expense tables: emptying those may itself be logged there.
@@ -65,3 +65,49 @@ def insert(connection: Connection, data: Data) -> None:
             columns = ", ".join(rows[0])
             values = ", ".join(f":{column}" for column in rows[0])
             connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), rows)
+
+
+def read(connection: Connection) -> Data:
+    """The rows that the expense tables hold now."""
+
+    def rows(query: str) -> list[Row[tuple[object, ...]]]:
+        return list(connection.execute(text(query)))
+
+    linked: dict[int, list[int]] = {}
+    for link in rows("SELECT budget_id, category_id FROM budget_categories"):
+        linked.setdefault(link.budget_id, []).append(link.category_id)
+    grains = {"daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"}
+    return Data(
+        [Account(a.id, a.currency, a.active) for a in rows("SELECT * FROM email_accounts")],
+        [Category(c.id, c.name) for c in rows("SELECT * FROM categories")],
+        [
+            Expense(
+                account_id=e.email_account_id,
+                amount=e.amount,
+                at=e.transaction_date,
+                currency=e.currency,
+                status=e.status,
+                category_id=e.category_id,
+                merchant=e.merchant_name,
+                deleted=e.deleted_at is not None,
+            )
+            for e in rows("SELECT * FROM expenses")
+        ],
+        [
+            Budget(
+                id=b.id,
+                account_id=b.email_account_id,
+                name=b.name,
+                grain=grains[b.period],
+                amount=b.amount,
+                currency=b.currency,
+                start_date=b.start_date,
+                end_date=b.end_date,
+                active=b.active,
+                warning=b.warning_threshold,
+                critical=b.critical_threshold,
+                category_ids=tuple(linked.get(b.id, ())),
+            )
+            for b in rows("SELECT * FROM budgets")
+        ],
+    )

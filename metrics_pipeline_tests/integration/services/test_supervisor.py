@@ -21,10 +21,12 @@ import psutil
 import pytest
 
 from metrics_pipeline.errors import ConfigurationError
+from metrics_pipeline.services import foreground
 from metrics_pipeline.services.dagster_home import code_server_socket, dagster_home, migrate_dagster
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, stop_services
 from metrics_pipeline.services.foreground import Program, run_together
 from metrics_pipeline.services.supervisor import up
+from metrics_pipeline.services.worker import worker_program
 from metrics_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,6 +86,21 @@ def test_when_one_process_dies_all_stop_and_its_last_lines_are_told(tmp_path: Pa
     assert "web ended" not in output.getvalue()
 
 
+def test_a_process_that_dies_after_it_ran_well_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreground, "_RAN_WELL_SECONDS", 0.5)
+    output, prepared = io.StringIO(), list[float]()
+    code = "import pathlib, sys, time; first = not pathlib.Path('ran').exists(); pathlib.Path('ran').touch(); "
+    code += "print('first' if first else 'second'); time.sleep(0.7 if first else 0); sys.exit(7)"
+    worker = Program("worker", [*PYTHON, code], prepare=lambda: prepared.append(time.monotonic()))
+    assert run_together([Program("web", SLEEPS), worker], os.environ, tmp_path, output) == 1
+    assert len(prepared) == 2
+    told = output.getvalue()
+    assert "worker ended by itself with code 7; its last lines:\n  first\nworker is started again" in told
+    assert told.endswith("worker ended by itself with code 7; its last lines:\n  second\n")
+
+
 def test_a_program_starts_once_the_one_before_it_is_ready(tmp_path: Path) -> None:
     output, mark = io.StringIO(), tmp_path / "ready"
     code = "import pathlib, time; time.sleep(0.5); pathlib.Path('ready').touch(); time.sleep(600)"
@@ -106,6 +123,9 @@ def test_children_whose_parent_left_them_are_stopped_too(tmp_path: Path) -> None
     output = io.StringIO()
     run_together([Program("parent", [*PYTHON, LEAVES_A_CHILD, DEAF])], os.environ, tmp_path, output)
     child = int(output.getvalue().split("child ")[1].split()[0])
+    deadline = time.monotonic() + 5  # it is not ours to wait for
+    while not gone(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert gone(child)
 
 
@@ -148,8 +168,9 @@ def test_up_serves_dagster_and_sigterm_leaves_no_process(home: Path, free_port: 
         )
         with pytest.raises(ConfigurationError, match="already running"):
             up(Settings(home=home, dagster_port=free_port))
+        # Code server and what it started, worker and its two, daemon, web server.
+        _wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 7, process, log)
         family = psutil.Process(process.pid).children(recursive=True)
-        assert len(family) >= 4  # code server and what it started, daemon, web server
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 0
     finally:
@@ -171,6 +192,7 @@ def test_what_a_killed_up_left_is_stopped_by_down(home: Path, free_port: int) ->
         process = subprocess.Popen([sys.executable, "-c", UP], env=environment, stdout=output, stderr=output)
     _wait_for(lambda: "Dagster UI:" in log.read_text(), process, log)
     family = psutil.Process(process.pid).children(recursive=True)
+    assert any("celery" in child.cmdline() for child in family)
     process.kill()
     process.wait()
     assert stop_services(Settings(home=home)) == ["Dagster", "Redis", "PostgreSQL"]
@@ -207,8 +229,20 @@ def test_dagster_environment_names_the_servers(database: Database, redis_url: st
     environment = dagster_home(Settings(home=tmp_path), urls)
     assert environment["METRICS_DATABASE_URL"] == database.url
     assert environment["METRICS_REDIS_URL"] == redis_url
+    assert environment["METRICS_BROKER_URL"] == redis_url
+    own = Settings(home=tmp_path, broker_url="redis://queue", worker_concurrency=3)
+    assert dagster_home(own, urls)["METRICS_BROKER_URL"] == "redis://queue"
     assert environment["DAGSTER_POSTGRES_URL"] == urls.dagster_url
     assert environment["DAGSTER_HOME"] == str(tmp_path / "dagster")
+
+
+def test_runs_at_once_are_no_more_than_the_worker_can_do(database: Database, redis_url: str, tmp_path: Path) -> None:
+    urls = ServiceUrls(database.url, redis_url)
+    given = {"home": tmp_path, "worker_concurrency": 3}
+    assert dagster_home(Settings(**given), urls)["METRICS_MAX_CONCURRENT_RUNS"] == "3"
+    assert dagster_home(Settings(**given, max_concurrent_runs=9), urls)["METRICS_MAX_CONCURRENT_RUNS"] == "9"
+    assert "-c 3" in " ".join(worker_program(Settings(**given)).command)
+    assert "-c 1" in " ".join(worker_program(Settings(**given), concurrency=1).command)
 
 
 def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:

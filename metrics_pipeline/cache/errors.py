@@ -1,0 +1,26 @@
+"""Redis errors as this package's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from metrics_pipeline.errors import CacheUnavailable, MetricsPipelineError
+
+
+@contextmanager
+def cache_errors(action: str) -> Iterator[None]:
+    """Turn client errors into domain errors: `action` says what was attempted."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise CacheUnavailable(
+            f"{action}: Redis did not answer ({error}). Nothing is lost: the store has every payload. "
+            "Check that Redis runs and that METRICS_REDIS_URL points to it; what is missing is published then."
+        ) from error
+    except RedisError as error:
+        raise MetricsPipelineError(f"{action}: Redis refused ({error}).") from error

@@ -1,0 +1,53 @@
+"""After publishing: is what was set still the newest?
+
+Absorbing commits its marks and then drops entries; publishing sets entries and then looks for marks.
+Whichever comes second sees the other, so no entry outlives a change that it does not contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metrics_pipeline.changes.keys import Key, key_of, period_arrays
+from metrics_pipeline.changes.marks import Marks
+from metrics_pipeline.periods import Period
+from metrics_pipeline.planning.affected import EVERYBODY
+from metrics_pipeline.sql import query
+
+
+def overtaken(connection: Connection, published: Mapping[Key, int], seen: Marks) -> set[Key]:
+    """Those of the published keys that were meanwhile marked, or have another version in the store.
+
+    Args:
+        published: the version that was set for each key.
+        seen: the marks that the payloads' snapshot showed; only others count.
+
+    Two range queries: key by key took two hundred times as long.
+    """
+    ranges = _ranges(published)
+    marked = {
+        key_of(row)
+        for row in connection.execute(query("marked_between"), ranges)
+        if seen.tokens.get(key_of(row)) != row.mark
+    }
+    wide = {period for account_id, period in marked if account_id == EVERYBODY}
+    newer = {
+        key_of(row)
+        for row in connection.execute(query("versions_between"), ranges)
+        if row.version != published.get(key_of(row), row.version)
+    }
+    return {key for key in published if key in marked or key in newer or key[1] in wide}
+
+
+def _ranges(published: Mapping[Key, int]) -> dict[str, list[Any]]:
+    accounts: dict[Period, list[int]] = {}
+    for account_id, period in published:
+        accounts.setdefault(period, []).append(account_id)
+    return {
+        **period_arrays(accounts),
+        "lowest": [min(ids) for ids in accounts.values()],
+        "highest": [max(ids) for ids in accounts.values()],
+    }

@@ -1,0 +1,27 @@
+"""Accounts and periods as the parallel arrays that queries take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row
+
+from metrics_pipeline.periods import Grain, Period
+
+Key = tuple[int, Period]
+"""Account id and period."""
+
+
+def as_arrays(keys: Iterable[Key]) -> dict[str, list[Any]]:
+    keys = list(keys)
+    return {"account_ids": [account_id for account_id, _ in keys], **period_arrays(period for _, period in keys)}
+
+
+def period_arrays(periods: Iterable[Period]) -> dict[str, list[Any]]:
+    periods = list(periods)
+    return {"grains": [period.grain.value for period in periods], "starts": [period.start for period in periods]}
+
+
+def key_of(row: Row[tuple[Any, ...]]) -> Key:
+    return row.account_id, Period(Grain(row.grain), row.period_start)

@@ -1,0 +1,70 @@
+"""Marks as one snapshot shows them, and their removal by token once the periods are refreshed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
+from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.planning.affected import EVERYBODY
+from metrics_pipeline.planning.refreshing import StalePeriod
+from metrics_pipeline.sql import query
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Tokens by account and period. A wildcard (account EVERYBODY) marks every account of its period."""
+
+    tokens: dict[Key, int] = field(default_factory=dict)
+
+    def cover(self, key: Key) -> bool:
+        return key in self.tokens or (EVERYBODY, key[1]) in self.tokens
+
+    def is_wide(self, period: Period) -> bool:
+        return (EVERYBODY, period) in self.tokens
+
+    def accounts_of(self, period: Period) -> set[int]:
+        """The accounts that have a mark of their own on the period."""
+        return {account_id for account_id, marked in self.tokens if marked == period and account_id != EVERYBODY}
+
+    def of(self, keys: Iterable[Key]) -> Marks:
+        return Marks({key: self.tokens[key] for key in keys if key in self.tokens})
+
+    def wildcards(self) -> Marks:
+        return Marks({key: token for key, token in self.tokens.items() if key[0] == EVERYBODY})
+
+
+def read_marks(connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None) -> Marks:
+    """The marks of these periods: of everybody, or of these accounts and the wildcards."""
+    wanted = None if account_ids is None else sorted(account_ids)
+    rows = connection.execute(query("marks_of"), {**period_arrays(periods), "account_ids": wanted})
+    return Marks({key_of(row): row.mark for row in rows})
+
+
+def clear_marks(connection: Connection, marks: Marks) -> list[datetime]:
+    """Remove these marks where the token is still the same. Returns when the oldest change behind each was made.
+
+    Called after the refreshed payloads are committed and published: a crash before leaves work, never a lie.
+    """
+    if not marks.tokens:
+        return []
+    tokens = {**as_arrays(marks.tokens), "marks": list(marks.tokens.values())}
+    return list(connection.execute(query("clear_marks"), tokens).scalars())
+
+
+def read_backlog(connection: Connection) -> list[StalePeriod]:
+    """All periods that have a mark, by grain and start."""
+    return [
+        StalePeriod(
+            Period(Grain(row.grain), row.period_start),
+            row.accounts,
+            row.everybody,
+            row.first_changed_at,
+            row.last_changed_at,
+        )
+        for row in connection.execute(query("backlog"))
+    ]

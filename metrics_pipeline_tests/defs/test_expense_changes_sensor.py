@@ -1,0 +1,175 @@
+"""The sensor's ticks on a real instance: what they absorb, request, leave to a backfill, and say."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from metrics_pipeline.definitions import define
+from metrics_pipeline.defs import sensors
+from metrics_pipeline.pipeline import Pipeline
+
+pytestmark = pytest.mark.usefixtures("spend")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """A tick looks once and does not wait for more."""
+    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
+
+
+@pytest.fixture
+def settled(settings, database):
+    """A pipeline whose store and cache are up to date, with settings that debounce nothing."""
+    settings = settings.model_copy(update={"debounce_quiet_seconds": 0.0})
+    with Pipeline(settings) as pipeline:
+        pipeline.tend_cache()
+        pipeline.absorb_changes()
+        with database.engine.begin() as connection:
+            connection.execute(text("DELETE FROM metrics.stale_periods"))
+        yield pipeline
+
+
+@pytest.fixture
+def tick(settled, instance):
+    """Evaluate the sensor as the daemon does."""
+
+    def evaluate(settings=settled.settings) -> dg.SensorResult:
+        definitions = define(settings)
+        context = dg.build_sensor_context(
+            instance=instance, repository_def=definitions.get_repository_def(), resources={"pipeline": settled}
+        )
+        return definitions.resolve_sensor_def("expense_changes")(context)
+
+    return evaluate
+
+
+@pytest.fixture
+def execute(database):
+    def run(statement: str, **parameters) -> None:
+        with database.engine.begin() as connection:
+            connection.execute(text(statement), parameters)
+
+    return run
+
+
+def ranges_of(result: dg.SensorResult) -> dict[str, tuple[str, str]]:
+    names = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+    return {request.job_name: tuple(request.tags[name] for name in names) for request in result.run_requests}
+
+
+def days_of(backfill) -> set[str]:
+    subsets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
+    return set(subsets[dg.AssetKey("daily_metrics")].get_partition_keys())
+
+
+def test_without_changes_a_tick_says_that_nothing_is_stale(tick):
+    result = tick()
+    assert result.run_requests == []
+    assert result.skip_reason.skip_message == "nothing is stale."
+
+
+def test_an_edit_requests_one_run_a_grain_over_at_most_seven_periods(tick, execute, settled):
+    execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date < '2026-01-02'")
+    result = tick()
+    assert ranges_of(result) == {
+        "daily_metrics_job": ("2026-01-01", "2026-01-07"),
+        "weekly_metrics_job": ("2025-12-29", "2026-02-09"),
+        "monthly_metrics_job": ("2026-01-01", "2026-07-01"),
+        "yearly_metrics_job": ("2026-01-01", "2026-01-01"),
+    }
+    for request in result.run_requests:
+        assert request.tags["metrics/trigger"] == "refresh"
+        (config,) = [op["config"] for op in request.run_config["ops"].values()]
+        assert (config["only_stale"], config["force_refresh"]) == (True, False)
+
+
+def test_the_requested_runs_refresh_just_the_account_that_changed(tick, execute, settled, instance):
+    execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date < '2026-01-02'")
+    for request in tick().run_requests:
+        job = define(settled.settings).resolve_job_def(request.job_name)
+        result = job.execute_in_process(run_config=request.run_config, tags=request.tags, instance=instance)
+        asset = request.job_name.removesuffix("_job")
+        (metadata, *_) = [e.metadata for e in result.asset_materializations_for_node(asset) if e.partition]
+        assert metadata["accounts"].value == 1
+        assert metadata["payloads_of_run"].value <= 7
+        assert metadata["marks_cleared"].value == metadata["payloads_of_run"].value
+        assert metadata["change_to_publish_s"].value > 0
+    assert settled.backlog() == []
+
+
+def test_a_move_refreshes_both_sides(tick, execute):
+    execute(
+        "UPDATE expenses SET transaction_date = '2024-03-05 00:00+00' "
+        "WHERE email_account_id = 1 AND transaction_date = '2026-01-05 00:00+00'"
+    )
+    starts = {
+        (request.job_name, request.tags["dagster/asset_partition_range_start"]) for request in tick().run_requests
+    }
+    assert {("daily_metrics_job", "2024-03-05"), ("daily_metrics_job", "2026-01-05")} <= starts
+    assert {("monthly_metrics_job", "2024-03-01"), ("monthly_metrics_job", "2026-01-01")} <= starts
+
+
+def test_a_burst_is_waited_for(tick, execute, settled):
+    execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date < '2026-01-02'")
+    patient = settled.settings.model_copy(update={"debounce_quiet_seconds": 60.0, "debounce_longest_seconds": 600.0})
+    result = tick(patient)
+    assert result.run_requests == []
+    assert "wait" in result.skip_reason.skip_message
+    impatient = settled.settings.model_copy(update={"debounce_quiet_seconds": 60.0, "debounce_longest_seconds": 1e-3})
+    assert len(tick(impatient).run_requests) == 4
+
+
+def test_a_grain_with_a_refresh_under_way_is_left_alone_until_that_is_overdue(tick, execute, settled, instance):
+    execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date < '2026-01-02'")
+    instance.create_run_for_job(
+        define(settled.settings).resolve_job_def("daily_metrics_job"),
+        tags={"metrics/trigger": "refresh", "dagster/partition": "2026-01-01"},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert "daily_metrics_job" not in ranges_of(tick())
+    overdue = settled.settings.model_copy(update={"refresh_patience_seconds": 1e-3})
+    assert "daily_metrics_job" in ranges_of(tick(overdue))
+
+
+def test_what_was_requested_and_died_is_requested_again(tick, execute):
+    execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date < '2026-01-02'")
+    assert ranges_of(tick()) == ranges_of(tick())
+
+
+def test_wide_changes_become_one_backfill_of_just_the_affected_partitions(tick, execute, instance):
+    execute("UPDATE expenses SET amount = amount + 1 WHERE email_account_id = 2")
+    result = tick()
+    (backfill,) = instance.get_backfills()
+    assert backfill.tags["dagster/sensor_name"] == "expense_changes"
+    assert backfill.tags["metrics/only_stale"] == "true"
+    days = days_of(backfill)
+    assert "2026-01-01" in days
+    assert "2025-12-31" not in days
+    # The latest periods do not wait for it.
+    assert all(request.tags["dagster/asset_partition_range_end"] >= "2026-01-01" for request in result.run_requests)
+    tick()
+    assert len(instance.get_backfills()) == 1
+
+
+def test_a_change_outside_the_partitions_is_reported(tick, execute):
+    execute("INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
+            "VALUES (1, 5, 'USD', '1999-01-01')")  # fmt: skip
+    result = tick()
+    assert "1 are outside the partitions' range" in result.skip_reason.skip_message
+    (observation,) = result.asset_events
+    assert observation.metadata["outside_partitions"].value == 1
+
+
+def test_the_backlog_is_left_to_the_newest_first(settled, execute, tick, instance):
+    """A change of everything, as after a long downtime: the warm window is requested at once, the rest backfilled."""
+    execute("TRUNCATE expenses")
+    result = tick()
+    today = settled.settings.today(datetime.now(timezone.utc))
+    assert len(ranges_of(result)) == 4
+    (backfill,) = instance.get_backfills()
+    assert today.isoformat() not in days_of(backfill)
+    assert (today - timedelta(days=30)).isoformat() in days_of(backfill)

@@ -1,0 +1,1 @@
+"""A whole `up`, for real."""

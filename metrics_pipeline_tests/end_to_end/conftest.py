@@ -1,0 +1,84 @@
+"""One `up` for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from sqlalchemy import text
+
+from metrics_pipeline.database import connect_engine
+from metrics_pipeline.periods import days_between
+from metrics_pipeline.services.embedded import ServiceUrls
+from metrics_pipeline_tests.conftest import database_named, redis_database
+from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
+
+UP = """
+from metrics_pipeline.services.supervisor import up
+from metrics_pipeline.settings import load_settings
+raise SystemExit(up(load_settings()))
+"""
+
+FIRST_DAY = date(2026, 1, 1)
+
+
+@pytest.fixture(scope="package")
+def ui(servers: ServiceUrls, template: str) -> Iterator[RunningUp]:
+    """The processes of `up` on a free port; three accounts spend 10, 20 and 30 a day for sixty days."""
+    with (
+        database_named(servers, f"metrics_test_{uuid.uuid4().hex[:12]}", template) as database_url,
+        tempfile.TemporaryDirectory(prefix="metrics-up-", dir="/tmp") as home,
+        redis.Redis.from_url(redis_database(servers)) as client,
+    ):
+        client.flushdb()
+        engine = connect_engine(database_url)
+        days = days_between(FIRST_DAY, FIRST_DAY + timedelta(days=60))
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO email_accounts (email) SELECT 'a' || n FROM generate_series(1, 3) n"))
+            connection.execute(
+                text(
+                    "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
+                    "SELECT n, 10 * n, 'USD', at "
+                    "FROM generate_series(1, 3) n, unnest(CAST(:days AS timestamptz[])) at"
+                ),
+                {"days": [f"{day}T12:00Z" for day in days]},
+            )
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = Path(home, "up.log")
+        inherited = {name: os.environ[name] for name in os.environ if not name.startswith(("METRICS_", "DAGSTER_"))}
+        with log.open("wb") as output:
+            process = psutil.Popen(
+                [sys.executable, "-c", UP],
+                env=inherited
+                | {
+                    "METRICS_DATABASE_URL": database_url,
+                    "METRICS_REDIS_URL": redis_database(servers),
+                    "METRICS_HOME": home,
+                    "METRICS_DAGSTER_PORT": str(port),
+                },
+                stdout=output,
+                stderr=output,
+            )
+        running = RunningUp(port, process, engine, client)
+        try:
+            wait_until(lambda: process.poll() is not None or running.healthy(), "Dagster's processes")
+            assert process.poll() is None, log.read_text()
+            yield running
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(60)
+            print(log.read_text())  # pytest shows it when the test fails
+            engine.dispose()
+        assert code == 0

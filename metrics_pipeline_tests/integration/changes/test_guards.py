@@ -1,0 +1,115 @@
+"""Which rule guards against what: each is taken out, and the test that it makes pass must then fail."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from metrics_pipeline import pipeline, refresh
+from metrics_pipeline.cache import canary, checked
+from metrics_pipeline.changes import missed
+from metrics_pipeline.changes.marks import Marks
+from metrics_pipeline.sql import queries
+from metrics_pipeline_tests.integration.changes import test_interleavings as interleavings
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A rule, how to take it out, and the test that fails without it."""
+
+    rule: str
+    take_out: Callable[[pytest.MonkeyPatch], None]
+    test: Callable[..., None]
+
+
+def replaced(owner: Any, name: str, value: Any) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda patch: patch.setattr(owner, name, value)
+
+
+def edited(name: str, old: str, new: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """A named query with a part of it replaced."""
+
+    def take_out(patch: pytest.MonkeyPatch) -> None:
+        assert old in queries()[name]
+        patch.setitem(queries(), name, queries()[name].replace(old, new))
+
+    return take_out
+
+
+WITHOUT_TOKENS = edited(
+    "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
+)
+
+GUARDS = [
+    Guard(
+        "a marked row is really updated, even when nothing in it changed",
+        replaced(Marks, "cover", lambda *_: False),
+        interleavings.test_an_undone_edit_is_not_restored_by_an_older_snapshot,
+    ),
+    Guard(
+        "an emptied period keeps a row, so that an older snapshot meets it",
+        replaced(refresh._Work, "_also", lambda *_: set()),
+        interleavings.test_a_truncated_table_leaves_nothing_of_it,
+    ),
+    Guard(
+        "marks are cleared by token",
+        edited(
+            "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
+        ),
+        interleavings.test_a_change_that_commits_between_reading_and_storing_stays_to_be_refreshed,
+    ),
+    Guard(
+        "a wildcard is cleared by token",
+        edited(
+            "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
+        ),
+        interleavings.test_a_wildcard_renewed_during_the_run_survives_it,
+    ),
+    Guard(
+        "after publishing, marks are looked for",
+        replaced(checked, "overtaken", lambda *_: set()),
+        interleavings.test_an_entry_set_after_its_drop_is_dropped_again,
+    ),
+    Guard(
+        "after publishing, versions are looked for",
+        edited("versions_between", "stored.grain = published.grain", "false"),
+        interleavings.test_an_older_publisher_does_not_win_after_the_cache_was_flushed,
+    ),
+    Guard(
+        "drops are ordered in the transaction that marks",
+        edited("order_drops", "CAST(:starts AS date[]))", "CAST(:starts AS date[])) WHERE false"),
+        interleavings.test_dying_between_absorbing_and_dropping_loses_no_drop,
+    ),
+    Guard(
+        "both servers keep one counter",
+        replaced(canary, "purge", lambda *_: 0),
+        interleavings.test_a_redis_restored_from_an_older_dump_is_emptied_and_warmed,
+    ),
+    Guard(
+        "a version is made of the clock",
+        edited("upsert_incoming", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", "1"),
+        interleavings.test_versions_do_not_start_again_after_a_row_was_lost,
+    ),
+    Guard(
+        "what could not be logged is looked for",
+        replaced(pipeline, "absorb_misses", lambda *_, **__: False),
+        interleavings.test_a_change_that_could_not_be_logged_makes_everything_stale_at_once,
+    ),
+    Guard(
+        "and once more when it has committed",
+        replaced(missed, "misses_in_flight", lambda *_: True),
+        interleavings.test_a_change_that_could_not_be_logged_and_commits_late_is_looked_for_again,
+    ),
+]
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.rule)
+def test_without_the_rule_its_test_fails(world, monkeypatch, guard: Guard):
+    guard.take_out(monkeypatch)
+    fixtures = {"world": world, "monkeypatch": monkeypatch}
+    with pytest.raises(AssertionError):
+        guard.test(**{name: fixtures[name] for name in inspect.signature(guard.test).parameters})
