@@ -8,7 +8,7 @@ RUN_READY := $(VENV)/.installed-run
 TEST_READY := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint clean
+.PHONY: help run up test bench lint clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,11 +16,14 @@ help: ## Show what there is
 run: $(RUN_READY) ## Start the servers, load sample data if there is none, compute and publish
 	@$(BIN)/metrics-pipeline run
 
-up: $(RUN_READY) ## Keep Dagster's web UI, daemon and code server running until Ctrl-C
+up: $(RUN_READY) ## Keep Dagster, a worker and the dashboard running until Ctrl-C
 	@$(BIN)/metrics-pipeline up
 
 test: $(TEST_READY) ## Run all tests on real PostgreSQL and Redis
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+bench: $(TEST_READY) ## Measure the main job against its floor (1 million rows; see benchmarks/)
+	@$(BIN)/python -m benchmarks.compute
 
 lint: $(TEST_READY) ## Check style, format and types
 	@$(BIN)/ruff check .

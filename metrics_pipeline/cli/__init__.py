@@ -1,0 +1,40 @@
+"""The command line, `metrics-pipeline`: one file a command, one line here for each.
+
+Command files import what they do inside the command, so that `--help` is quick.
+"""
+
+from metrics_pipeline.cli import (
+    calculate,
+    check,
+    detach,
+    down,
+    export,
+    load,
+    migrate,
+    run,
+    sample,
+    serve,
+    show,
+    token,
+    up,
+    worker,
+)
+from metrics_pipeline.cli.application import application
+
+START, DATA, METRICS = "Start and stop", "Bring in expenses", "Compute and read metrics"
+
+app = application()
+app.command(rich_help_panel=START)(run.run)
+app.command(rich_help_panel=START)(up.up)
+app.command(rich_help_panel=START)(worker.worker)
+app.command(rich_help_panel=START)(serve.serve)
+app.command(rich_help_panel=START)(down.down)
+app.command(rich_help_panel=START)(check.check)
+app.command(rich_help_panel=DATA)(migrate.migrate)
+app.command(rich_help_panel=DATA)(detach.detach)
+app.command(rich_help_panel=DATA)(sample.sample)
+app.command(rich_help_panel=DATA)(load.load)
+app.command(rich_help_panel=METRICS)(calculate.calculate)
+app.command(rich_help_panel=METRICS)(show.show)
+app.command(rich_help_panel=METRICS)(export.export)
+app.command(rich_help_panel=METRICS)(token.token)

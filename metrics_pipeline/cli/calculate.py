@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from rich.table import Table
+
+from metrics_pipeline.cli.opened import opened_pipeline
+from metrics_pipeline.cli.options import Accounts, AsJson, Grains, Today, day_option
+from metrics_pipeline.cli.output import console, print_json, progress_bar, remark
+from metrics_pipeline.periods import Grain
+
+if TYPE_CHECKING:
+    from metrics_pipeline.planning.request import Outcome
+
+
+def calculate(
+    accounts: Accounts = None,
+    grains: Grains = None,
+    days: Annotated[
+        Optional[list[date]],  # noqa: UP045
+        day_option("--date", "-d", help="The periods that hold this day; repeat for more. Default: today."),
+    ] = None,
+    all_history: Annotated[bool, typer.Option("--all-history", help="Every period since METRICS_START_DATE.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write and publish a new version even where nothing changed.")
+    ] = False,
+    today: Today = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute metrics now, store and publish them.
+
+    Without options: the current day, week, month and year of every active
+    account. A payload that comes out as it is stored keeps its version.
+
+    \b
+    [bold]Examples[/bold]
+      metrics-pipeline calculate
+      metrics-pipeline calculate --account 17 --grain month --date 2026-03-01
+      metrics-pipeline calculate --all-history
+    """
+    with opened_pipeline() as pipeline, progress_bar("Computing") as bar:
+        outcome = pipeline.calculate(
+            grains=grains or tuple(Grain),
+            on=days or (),
+            all_history=all_history,
+            account_ids=accounts or None,
+            today=today,
+            force=force,
+            progress=lambda outcome: bar.say(f"Computing: {outcome.payloads:,} payloads"),
+        )
+    if as_json:
+        print_json(outcome_as_json(outcome))
+    else:
+        _print(outcome)
+    if accounts and outcome.accounts < len(set(accounts)):
+        remark(f"Of the {len(set(accounts))} accounts asked for {outcome.accounts} exist.")
+
+
+def _print(outcome: Outcome) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("Grain", "left"), ("Periods", "right"), ("Payloads", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for grain in Grain:
+        counts = [count for period, count in outcome.payloads_by_period.items() if period.grain is grain]
+        if counts:
+            table.add_row(grain.value, f"{len(counts):,}", f"{sum(counts):,}")
+    if table.row_count:
+        console.print(table)
+    console.print(
+        f"{outcome.payloads:,} payloads of {outcome.accounts:,} accounts from {outcome.rows_read:,} rows in "
+        f"{outcome.total_seconds:.2f} s; {outcome.rewritten:,} changed, {outcome.published:,} published.",
+        soft_wrap=True,
+    )
+
+
+def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "accounts": outcome.accounts,
+        "rows_read": outcome.rows_read,
+        "payloads": outcome.payloads,
+        "rewritten": outcome.rewritten,
+        "published": outcome.published,
+        "superseded": outcome.superseded,
+        "bytes_published": outcome.bytes_published,
+        "chunks_retried": outcome.chunks_retried,
+        "seconds": {phase: round(seconds, 4) for phase, seconds in outcome.seconds.items()},
+        "periods": [
+            {"grain": period.grain.value, "period_start": period.key, "payloads": payloads}
+            for period, payloads in sorted(outcome.payloads_by_period.items())
+        ],
+    }

@@ -1,0 +1,39 @@
+"""Commands run in this process, on this test's own database and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from metrics_pipeline.cli import app
+from metrics_pipeline.settings import Settings
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that bring a command to this test's servers."""
+    assert settings.database_url
+    assert settings.redis_url
+    return {
+        "METRICS_DATABASE_URL": settings.database_url,
+        "METRICS_REDIS_URL": settings.redis_url,
+        "METRICS_HOME": str(settings.home),
+        "COLUMNS": "80",
+    }
+
+
+@pytest.fixture
+def cli(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command; its exit code must be the expected one. More variables go by keyword."""
+
+    def run(*words: object, expect: int = 0, **variables: str) -> Result:
+        with monkeypatch.context() as patch:
+            for name, value in (environment | variables).items():
+                patch.setenv(name, value)
+            result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == expect, f"{result.output}\n{result.exception!r}"
+        return result
+
+    return run

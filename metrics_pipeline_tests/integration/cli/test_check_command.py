@@ -1,0 +1,111 @@
+"""`check`: a finding for each thing that is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+AWAY_DATABASE, AWAY_REDIS = "postgresql://me:secret@127.0.0.1:1/none", "redis://:secret@127.0.0.1:1/0"
+
+
+@pytest.fixture
+def findings(cli):
+    """The findings by what they are about. The exit code is compared with them."""
+
+    def checked(*, wrong: bool, **variables: str) -> dict[str, dict[str, Any]]:
+        found = json.loads(cli("check", "--json", expect=int(wrong), **variables).stdout)["findings"]
+        assert any(one["state"] == "wrong" for one in found) == wrong
+        return {one["about"]: one for one in found}
+
+    return checked
+
+
+def spend(database, amount: str, account: str = "1", day: str = "2026-03-01") -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("INSERT INTO email_accounts (id, email) VALUES (1, 'a') ON CONFLICT DO NOTHING"))
+        connection.execute(
+            text(
+                "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
+                f"VALUES ({account}, '{amount}', 'USD', '{day}')"
+            )
+        )
+
+
+def test_nothing_is_wrong_with_a_migrated_database(findings, database) -> None:
+    spend(database, "5")
+    found = findings(wrong=False)
+    assert {about: one["state"] for about, one in found.items()} == {
+        "settings": "ok",
+        "PostgreSQL": "ok",
+        "Redis": "ok",
+        "schema": "ok",
+        "expenses": "ok",
+    }
+
+
+def test_amounts_that_have_no_cents(findings, database) -> None:
+    with database.engine.begin() as connection:
+        # As in an expense table of one's own, which may allow them.
+        connection.execute(text("ALTER TABLE expenses DROP CONSTRAINT expenses_amount_check"))
+        connection.execute(text("ALTER TABLE expenses ALTER COLUMN amount TYPE numeric"))
+    spend(database, "NaN")
+    spend(database, "Infinity")
+    spend(database, "99999999.99")
+    amounts = findings(wrong=True)["amounts"]
+    assert amounts["said"].startswith("2 expenses are left out")
+    assert "SELECT id FROM expenses" in amounts["to_do"]
+
+
+@pytest.mark.parametrize(
+    ("account", "day", "said"),
+    [("NULL", "2026-03-01", "1 belong to no account"), ("1", "2019-12-31", "1 are older than 2020-01-01")],
+)
+def test_expenses_that_no_metric_counts_are_noted(findings, database, account: str, day: str, said: str) -> None:
+    spend(database, "5", account, day)
+    expenses = findings(wrong=False)["expenses"]
+    assert expenses["state"] == "note"
+    assert said in expenses["said"]
+
+
+def test_a_database_that_was_never_migrated(findings, database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA metrics CASCADE"))
+    assert findings(wrong=True)["schema"]["to_do"] == "Run `metrics-pipeline migrate`."
+
+
+def test_a_schema_of_another_version(findings, database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE metrics.schema_version SET version_num = '0001'"))
+    assert findings(wrong=True)["schema"]["said"].startswith("revision 0001; this version of the package needs ")
+
+
+def test_servers_that_do_not_answer(findings, cli) -> None:
+    away = {"METRICS_DATABASE_URL": AWAY_DATABASE, "METRICS_REDIS_URL": AWAY_REDIS}
+    found = findings(wrong=True, **away)
+    assert "METRICS_DATABASE_URL" in found["PostgreSQL"]["to_do"]
+    assert "METRICS_REDIS_URL" in found["Redis"]["to_do"]
+    assert "secret" not in json.dumps(found)
+    assert "secret" not in cli("check", expect=1, **away).output
+
+
+def test_embedded_servers_that_were_not_started_are_nothing_wrong(findings, tmp_path) -> None:
+    home = tmp_path / "new"
+    found = findings(wrong=False, METRICS_DATABASE_URL="", METRICS_REDIS_URL="", METRICS_HOME=str(home))
+    assert (found["PostgreSQL"]["state"], found["Redis"]["state"]) == ("note", "note")
+    assert not home.exists()
+
+
+def test_wrong_settings_are_findings_too(findings) -> None:
+    settings = findings(wrong=True, METRICS_TIMEZONE="Mars")["settings"]
+    assert settings["said"].startswith("METRICS_TIMEZONE: 'Mars' is not a known zone")
+
+
+def test_the_settings_are_shown_and_the_defaults_told_apart(cli) -> None:
+    lines = cli("check", METRICS_TIMEZONE="America/Costa_Rica").stdout.splitlines()
+    (zone,) = [line for line in lines if line.startswith("METRICS_TIMEZONE")]
+    (start,) = [line for line in lines if line.startswith("METRICS_START_DATE")]
+    assert zone.split() == ["METRICS_TIMEZONE", "America/Costa_Rica"]
+    assert start.split() == ["METRICS_START_DATE", "2020-01-01", "default"]
