@@ -4,13 +4,14 @@ from metrics_pipeline.services.dagster_home import dagster_home, migrate_dagster
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, stop_services
 from metrics_pipeline.services.foreground import Program
 from metrics_pipeline.services.states import ServiceState, service_states
-from metrics_pipeline.services.supervisor import up
+from metrics_pipeline.services.supervisor import answers, up
 from metrics_pipeline.services.worker import worker
 
 __all__ = [
     "Program",
     "ServiceState",
     "ServiceUrls",
+    "answers",
     "dagster_home",
     "ensure_services",
     "migrate_dagster",

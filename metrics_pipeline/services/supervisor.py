@@ -69,7 +69,7 @@ def dagster_programs(settings: Settings, module: str) -> list[Program]:
         ),
         worker_program(settings),
         Program("daemon", [*python, "dagster._daemon", "run", "--log-level", "warning", *workspace]),
-        Program("web", web, ready=lambda: _answers(url), when_ready=f"Dagster UI: {url}"),
+        Program("web", web, ready=lambda: answers(f"{url}/server_info"), when_ready=f"Dagster UI: {url}"),
     ]
 
 
@@ -90,9 +90,10 @@ def _listens(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a page is there."""
     try:
-        with urllib.request.urlopen(f"{url}/server_info", timeout=1) as answer:
+        with urllib.request.urlopen(url, timeout=1) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
