@@ -23,7 +23,7 @@ from metrics_pipeline.errors import BadRequest, CacheUnavailable, DatabaseUnavai
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
-from metrics_pipeline.planning.request import RefreshRequest, check_account_id
+from metrics_pipeline.planning.request import RefreshRequest, check_account_id, check_begun, check_covered
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import read_stored
 
@@ -102,7 +102,8 @@ class MetricsReader:
     def _read(self, account_id: int, periods: list[Period], today: date, fresh: bool) -> dict[Period, Reading]:
         check_account_id(account_id)
         for period in periods:
-            self._check(period, today)
+            check_begun(period, today)
+            check_covered(period, self._settings.start_date)
         if fresh:
             return {period: self._from_database(account_id, period, today) for period in periods}
         entries = self._cached(account_id, periods)
@@ -175,15 +176,6 @@ class MetricsReader:
                 {(account_id, period): Versioned(stored.version, stored.json)}, self._settings.ttl_on_demand_seconds
             )
         return Reading(stored.json, stored.version, "store")
-
-    def _check(self, period: Period, today: date) -> None:
-        if period.start > today:
-            raise BadRequest(f"{period} has not begun: today is {today}. Ask for a day up to today.")
-        if period.end <= self._settings.start_date:
-            raise BadRequest(
-                f"{period} ended before {self._settings.start_date}, where the metrics begin. "
-                "Ask for a later day, or set METRICS_START_DATE to an earlier one."
-            )
 
 
 def _as_required(period: Period, today: date) -> tuple[date, bool]:

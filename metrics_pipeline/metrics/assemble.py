@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Content:
     expense_count: int
     transaction_count: int
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Tells whether two contents are the same; 128 bits of BLAKE2b in hexadecimal."""
         return hashlib.blake2b(self.json, digest_size=16).hexdigest()
