@@ -133,7 +133,10 @@ class Pipeline:
         force: bool = False,
         progress: Progress | None = None,
     ) -> Outcome:
-        """Compute the periods that hold the days in `on` (default: today), or all since the start date."""
+        """Compute the periods that hold the days in `on` (default: today), or all since the start date.
+
+        Logged changes are absorbed first, so that what is computed no longer waits for a refresh.
+        """
         today = today or self.settings.today()
         if all_history and on:
             raise BadRequest("Ask for all of history or for single days, not for both.")
@@ -141,7 +144,9 @@ class Pipeline:
             periods = [period for grain in grains for period in periods_between(grain, self.settings.start_date, today)]
         else:
             periods = sorted({Period.holding(grain, day) for grain in grains for day in on or [today]})
-        return self.refresh(RefreshRequest(periods, today, account_ids, "manual", force), progress)
+        request = RefreshRequest(periods, today, account_ids, "manual", force)
+        self.absorb_changes()
+        return self.refresh(request, progress)
 
     @cached_property
     def reader(self) -> MetricsReader:

@@ -25,7 +25,7 @@ from metrics_pipeline.errors import CacheUnavailable
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.compute import Computation, Timer
 from metrics_pipeline.periods import Period
-from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
+from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest, check_covered
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import stored_keys
 
@@ -84,7 +84,10 @@ class Refresher:
             DatabaseUnavailable: PostgreSQL went away; chunks stored by then stay.
             CacheUnavailable: Redis was away; everything is stored, and what was not published stays marked.
             ConcurrentUpdate: a chunk kept meeting newer writes until its tries were used up.
+            BadRequest: a period that ended before the start date.
         """
+        for period in request.periods:
+            check_covered(period, self._settings.start_date)
         outcome = Outcome()
         timer = Timer(outcome.seconds)
         started = time.perf_counter()

@@ -22,7 +22,7 @@ def request_backfill(
     tags: Mapping[str, str],
 ) -> str:
     """Ask for a backfill of just these partitions, of several assets. Returns its id; the Backfills page shows it."""
-    subset = AssetGraphSubset(
+    subset = AssetGraphSubset(  # type: ignore[call-arg]
         non_partitioned_asset_keys=set(),
         partitions_subsets_by_asset_key={
             dg.AssetKey(f"{grain.adverb}_metrics"): partitions(grain, settings)

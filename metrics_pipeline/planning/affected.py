@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timezone
 from functools import lru_cache
 
 from metrics_pipeline.periods import LOOKBACK, Grain, Period, periods_between
@@ -52,26 +52,42 @@ def reaches(change: Change, earliest: date, today: date) -> bool:
     return any(affected(grain, change.first, change.last, earliest, today) for grain in change.grains)
 
 
-def marking_of(changes: Iterable[Change], earliest: date, today: date, most: int) -> Marking:
+def marking_of(changes: Sequence[Change], earliest: date, today: date, most: int) -> Marking:
     """What these changes make stale. More than `most` marks become wildcards: every account of the periods."""
-    marking = _marking(changes, earliest, today)
-    if len(marking) <= most:
-        return marking
-    widened: Marking = {}
-    for (_, period), times in marking.items():
-        _extend(widened, (EVERYBODY, period), times)
-    return widened
-
-
-def _marking(changes: Iterable[Change], earliest: date, today: date) -> Marking:
+    merged = list(_merged(changes))
+    marks = (affected(grain, each.first, each.last, earliest, today) for each, _ in merged for grain in each.grains)
+    if sum(map(len, marks)) > most:
+        merged = list(_merged(replace(change, account_id=EVERYBODY, grains=tuple(Grain)) for change in changes))
     marking: Marking = {}
-    for change in changes:
+    for change, first_at in merged:
         for grain in change.grains:
             for period in affected(grain, change.first, change.last, earliest, today):
-                _extend(marking, (change.account_id, period), (change.changed_at, change.changed_at))
+                key = change.account_id, period
+                known = marking.get(key, (first_at, change.changed_at))
+                marking[key] = min(known[0], first_at), max(known[1], change.changed_at)
     return marking
 
 
-def _extend(marking: Marking, key: tuple[int, Period], times: tuple[datetime, datetime]) -> None:
-    known = marking.get(key, times)
-    marking[key] = min(known[0], times[0]), max(known[1], times[1])
+def _merged(changes: Iterable[Change]) -> Iterator[tuple[Change, datetime]]:
+    """Neighbouring changes of an account as one, with when the first of them was made: an import has one a day.
+
+    Days at most a lookback and one apart reach the same periods together as each by itself.
+    """
+    merged: Change | None = None
+    first_at = datetime.max.replace(tzinfo=timezone.utc)
+    for change in sorted(changes, key=lambda change: (change.account_id, change.grains, change.first)):
+        if merged is not None and _reach_together(merged, change):
+            first_at = min(first_at, change.changed_at)
+            last, changed_at = max(merged.last, change.last), max(merged.changed_at, change.changed_at)
+            merged = replace(merged, last=last, changed_at=changed_at)
+        else:
+            if merged is not None:
+                yield merged, first_at
+            merged, first_at = change, change.changed_at
+    if merged is not None:
+        yield merged, first_at
+
+
+def _reach_together(earlier: Change, later: Change) -> bool:
+    same = (earlier.account_id, earlier.grains) == (later.account_id, later.grains)
+    return same and (later.first - earlier.last).days <= LOOKBACK + 1

@@ -35,10 +35,7 @@ class RefreshRequest:
         if not self.periods:
             raise BadRequest("Nothing to compute: no period was asked for.")
         for period in self.periods:
-            if period.start > self.today:
-                raise BadRequest(
-                    f"{period} has not begun: today is {self.today}. Ask for a day up to today, or pass a later today."
-                )
+            check_begun(period, self.today)
         for account_id in self.account_ids or ():
             check_account_id(account_id)
 
@@ -82,6 +79,21 @@ class Outcome:
 
 Progress = Callable[[Outcome], None]
 """Told, after each stored chunk, what has been done so far."""
+
+
+def check_begun(period: Period, today: date) -> None:
+    """Raises BadRequest for a period after the one that holds today."""
+    if period.start > today:
+        raise BadRequest(f"{period} has not begun: today is {today}. Ask for a day up to today, or pass a later today.")
+
+
+def check_covered(period: Period, earliest: date) -> None:
+    """Raises BadRequest for a period that ended before the start date: changes of it are not followed."""
+    if period.end <= earliest:
+        raise BadRequest(
+            f"{period} ended before {earliest}, where the metrics begin. "
+            "Ask for a later day, or set METRICS_START_DATE to an earlier one."
+        )
 
 
 def check_account_id(account_id: object) -> int:

@@ -37,7 +37,8 @@ def assert_right(ui: RunningUp, week: str) -> None:
         Decimal("210.00"),
     ]
     with ui.engine.connect() as connection:
-        rows = connection.execute(text("SELECT account_id FROM metrics.period_metrics WHERE grain = 'week'"))
+        of_week = "SELECT account_id FROM metrics.period_metrics WHERE grain = 'week' AND period_start = :week"
+        rows = connection.execute(text(of_week), {"week": week})
         assert sorted(rows.scalars()) == [1, 2, 3]
 
 

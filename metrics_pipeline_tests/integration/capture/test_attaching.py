@@ -202,14 +202,16 @@ def test_a_writer_that_stays_is_not_waited_for_endlessly(ledger: Ledger, other: 
 
 def test_writers_do_not_queue_behind_an_attempt_for_long(ledger: Ledger, other: Any) -> None:
     """A long transaction holds the table; others go on writing while attaching tries; then it succeeds."""
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'ShareRowExclusiveLock' AND NOT granted)"
     ledger.run("DROP TRIGGER metrics_pipeline_update ON expenses")
     other.execute(text("UPDATE expenses SET description = 'slow' WHERE id = 22"))
     attaching = threading.Thread(target=migrate, args=(ledger.engine,))
     attaching.start()
-    for _ in range(5):
-        with ledger.engine.begin() as connection:
-            connection.execute(text("SET LOCAL statement_timeout = '900ms'"))
-            connection.execute(text("UPDATE expenses SET amount = amount + 1 WHERE id = 11"))
+    while not ledger.one(waiting):
+        assert attaching.is_alive()
+    ledger.run("SET LOCAL statement_timeout = '900ms'; UPDATE expenses SET amount = amount + 1 WHERE id = 11")
+    while ledger.one(waiting):
+        pass
     other.commit()
     attaching.join()
     assert state(ledger) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_pipeline_tests.ledger import ALWAYS, Ledger
+from metrics_pipeline_tests.ledger import ALWAYS, Ledger, Logged
 
 ANAS_BUDGET = (1, "budget month", "2025-12-31 00:00 .. 2026-04-01 00:00")
 
@@ -38,14 +38,18 @@ def test_a_new_budget_is_of_its_periods_grain(ledger: Ledger, period: str, grain
     assert ledger.logged() == [(2, f"budget {grain}", "2026-01-31 00:00 .. 2026-02-02 00:00")]
 
 
-def test_a_budget_that_is_moved_logs_both_sides(ledger: Ledger) -> None:
-    ledger.run("UPDATE budgets SET start_date = '2026-03-01', end_date = NULL WHERE id = 5")
-    assert ledger.logged() == [ANAS_BUDGET, (1, "budget month", "2026-02-28 00:00 .. 9999-12-30 00:00")]
-    ledger.run("UPDATE budgets SET period = 'daily', email_account_id = 2 WHERE id = 5")
-    assert ledger.logged() == [
-        (1, "budget month", "2026-02-28 00:00 .. 9999-12-30 00:00"),
-        (2, "budget day", "2026-02-28 00:00 .. 9999-12-30 00:00"),
-    ]
+@pytest.mark.parametrize(
+    ("assignment", "logged"),
+    [
+        ("start_date = '2026-03-01'", [ANAS_BUDGET, (1, "budget month", "2026-02-28 00:00 .. 2026-04-01 00:00")]),
+        ("end_date = NULL", [(1, "budget month", "2025-12-31 00:00 .. 9999-12-30 00:00")]),  # of both, one start
+        ("period = 'daily'", [(1, "budget day", "2025-12-31 00:00 .. 2026-04-01 00:00"), ANAS_BUDGET]),
+        ("email_account_id = 2", [ANAS_BUDGET, (2, "budget month", "2025-12-31 00:00 .. 2026-04-01 00:00")]),
+    ],
+)
+def test_a_budget_that_is_moved_logs_both_sides(ledger: Ledger, assignment: str, logged: list[Logged]) -> None:
+    ledger.run(f"UPDATE budgets SET {assignment} WHERE id = 5")
+    assert ledger.logged() == logged
 
 
 def test_an_inactive_budget_matters_when_it_becomes_active(ledger: Ledger) -> None:

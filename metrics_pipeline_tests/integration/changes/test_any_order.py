@@ -61,6 +61,14 @@ DEATHS = [
 """Before which step of a refresh the process dies."""
 
 
+LATEST = [
+    period
+    for grain in Grain
+    for period in (Period.holding(grain, TODAY).shift(-1), Period.holding(grain, TODAY))
+    if period.start.year == TODAY.year
+]
+
+
 class Died(BaseException):
     """The process is gone."""
 
@@ -131,7 +139,7 @@ class Machine(RuleBasedStateMachine):
             {"nothing": lambda: None, "absorb": self.world.absorb, "settle": self.world.settle}[then]()
 
         with between_snapshot_and_store(self.patch, change):
-            self.world.hourly([Period.holding(grain, TODAY).shift(-back) for grain in Grain for back in (1, 0)])
+            self.world.hourly(LATEST)
 
     @rule()
     def lose_the_cache(self) -> None:

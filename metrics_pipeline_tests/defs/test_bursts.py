@@ -1,0 +1,94 @@
+"""Many changes at once: few refreshes, or one backfill."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import date, timedelta
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from metrics_pipeline.database import driver
+from metrics_pipeline.definitions import define
+from metrics_pipeline.defs import sensors
+from metrics_pipeline.pipeline import Pipeline
+
+pytestmark = pytest.mark.usefixtures("spend")
+
+
+@pytest.fixture
+def pipeline(settings):
+    with Pipeline(settings) as opened:
+        opened.tend_cache()
+        opened.absorb_changes()
+        with opened.engine.begin() as connection:
+            connection.execute(text("DELETE FROM metrics.stale_periods"))
+        yield opened
+
+
+@pytest.fixture
+def tick(pipeline, instance):
+    definitions = define(pipeline.settings)
+
+    def evaluate() -> dg.SensorResult:
+        context = dg.build_sensor_context(
+            instance=instance, repository_def=definitions.get_repository_def(), resources={"pipeline": pipeline}
+        )
+        return definitions.resolve_sensor_def("expense_changes")(context)
+
+    return evaluate
+
+
+def test_a_thousand_commits_in_ten_seconds_are_at_most_two_refreshes(pipeline, tick, instance):
+    today = pipeline.settings.today()
+
+    def write() -> None:
+        began = time.monotonic()
+        for n in range(1000):
+            with pipeline.engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
+                        "VALUES (1 + :n % 3, 5, 'USD', CAST(:day AS timestamptz))"
+                    ),
+                    {"n": n, "day": f"{today} 00:00+00"},
+                )
+            time.sleep(max(0.0, began + n * 0.009 - time.monotonic()))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    cycles = 0
+    while writer.is_alive() or pipeline.backlog():
+        requests = tick().run_requests
+        cycles += bool(requests)
+        for request in requests:
+            job = define(pipeline.settings).resolve_job_def(request.job_name)
+            assert job.execute_in_process(run_config=request.run_config, tags=request.tags, instance=instance).success
+    assert 1 <= cycles <= 2
+    payload = pipeline.reader.get(1, sensors.Grain.DAY).payload
+    assert payload.transaction_count == 335  # the fixture's one, and a third of a thousand
+
+
+def test_an_import_of_two_years_is_one_backfill(pipeline, tick, instance):
+    today = pipeline.settings.today()
+    days = [today - timedelta(days=n) for n in range(730)]
+    with pipeline.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO email_accounts (id, email) SELECT n, 'b' || n FROM generate_series(100, 149) n")
+        )
+        statement = "COPY expenses (email_account_id, amount, currency, transaction_date) FROM STDIN"
+        with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
+            for n in range(100_000):
+                copy.write_row((100 + n % 50, "12.50", "USD", f"{days[n // 137 % 730]} 00:00+00"))
+    deadline = time.monotonic() + 60
+    while not instance.get_backfills():
+        assert time.monotonic() < deadline
+        tick()
+    tick()
+    (backfill,) = instance.get_backfills()
+    subsets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
+    keys = set(subsets[dg.AssetKey("monthly_metrics")].get_partition_keys())
+    assert date(today.year - 1, today.month, 1).isoformat() in keys
+    assert f"{today.year - 3}-01-01" not in keys
