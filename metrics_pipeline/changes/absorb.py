@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from metrics_pipeline.sql import query
 MOST_MARKS = 20_000
 """A batch that would mark more than this marks whole partitions instead: cheaper to write and to refresh."""
 
+_ALWAYS = datetime(1, 1, 2, tzinfo=timezone.utc)  # what the triggers log instead of the infinite past
 _NEWEST, _OLDEST = 9_000, 1_000
 
 
@@ -58,7 +59,7 @@ def absorb(connection: Connection, *, zone: ZoneInfo, earliest: date, today: dat
     rows = connection.execute(query("take_changes"), {"newest": _NEWEST, "oldest": _OLDEST}).all()
     if not rows:
         return Absorbed()
-    beginning = _beginning(connection) if any(row.account_id == EVERYBODY for row in rows) else None
+    beginning = _beginning(connection) if any(row.first_at <= _ALWAYS for row in rows) else None
     changes = [_change(row, zone, beginning) for row in rows]
     marking = marking_of(changes, earliest, today, MOST_MARKS)
     mark(connection, marking)
@@ -99,9 +100,9 @@ def _beginning(connection: Connection) -> datetime | None:
 
 
 def _change(row: Row[tuple[Any, ...]], zone: ZoneInfo, beginning: datetime | None) -> Change:
-    """The change in local days. One of everybody need not reach back further than anything is known."""
+    """The change in local days. One of all time need not reach back further than anything is known."""
     first_at = row.first_at
-    if row.account_id == EVERYBODY and beginning is not None:
+    if first_at <= _ALWAYS and beginning is not None:
         first_at = max(first_at, min(beginning, row.last_at))
     return Change(
         row.account_id,

@@ -136,6 +136,8 @@ class EmbeddedPostgres:
         with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_NAME]).fetchone():
                 connection.execute(f"CREATE DATABASE {_NAME}")
+                # Else the schema of the role's name would come first: ours, which is not for the expenses' tables.
+                connection.execute(f"ALTER DATABASE {_NAME} SET search_path = public")
 
     def _conninfo(self, database: str) -> str:
         folder = str(self._socket_folder())

@@ -25,7 +25,7 @@ REQUIRED = {
 
 # What payloads depend on. Compared where the table has them; the first one tells rows apart.
 _SIGNIFICANT = {
-    "email_accounts": ("id", "currency", "active"),
+    "email_accounts": ("id", "currency"),
     "categories": ("id", "name"),
     "expenses": (
         "id",
@@ -185,8 +185,6 @@ def _changed(
         "budget_table": tables["budgets"].identifier,
         "budget_counts": tables["budgets"].counts,
     }
-    if name == "updated_accounts":
-        parts["budget_changes"] = _template("budget_changes", budgets=_template("budgets_of_account", **parts))
     changed = _template(name, **parts)
     return _template("budget_changes", budgets=changed) if of_budgets else changed
 

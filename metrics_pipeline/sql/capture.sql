@@ -120,34 +120,17 @@ JOIN (
 ) AS link ON link.budget_id = budget.id
 
 -- name: updated_accounts
--- Accounts whose own columns show in payloads: from the first to the last instant that they have anything at.
+-- Accounts whose currency changed: it stands in each of their payloads, empty ones too.
 SELECT
-    account.id::bigint AS account_id,
+    side.id::bigint AS account_id,
     NULL::text AS grain,
-    least(spent.first_at, budgeted.first_at) AS first_at,
-    greatest(spent.last_at, budgeted.last_at) AS last_at
-FROM (
-    SELECT DISTINCT side.id
-    FROM old_rows AS was
-    FULL JOIN new_rows AS became ON became.id = was.id
-    CROSS JOIN LATERAL (VALUES (was.id), (became.id)) AS side (id)
-    WHERE ROW({was}) IS DISTINCT FROM ROW({became})
-      AND side.id IS NOT NULL
-) AS account
-CROSS JOIN LATERAL (
-    SELECT {first_moment} AS first_at, {last_moment} AS last_at
-    FROM {expense_table} AS side
-    WHERE side.email_account_id = account.id
-) AS spent
-CROSS JOIN LATERAL (
-    SELECT min(validity.first_at) AS first_at, max(validity.last_at) AS last_at
-    FROM ({budget_changes}) AS validity
-) AS budgeted
-WHERE coalesce(spent.first_at, budgeted.first_at) IS NOT NULL
-
--- name: budgets_of_account
--- The budgets of one account of `updated_accounts`.
-SELECT * FROM {budget_table} WHERE {budget_counts} AND email_account_id = account.id
+    '-infinity'::timestamptz AS first_at,
+    'infinity'::timestamptz AS last_at
+FROM old_rows AS was
+FULL JOIN new_rows AS became ON became.id = was.id
+CROSS JOIN LATERAL (VALUES (was.id), (became.id)) AS side (id)
+WHERE ROW({was}) IS DISTINCT FROM ROW({became})
+  AND side.id IS NOT NULL
 
 -- name: updated_categories
 -- A category's name is in the payloads of everybody who spent on it. Who that is, is found when absorbing.

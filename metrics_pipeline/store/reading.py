@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import orjson
 import pandas as pd
@@ -98,5 +99,9 @@ def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
     return pd.read_sql(query("period_totals"), connection, params=selection.parameters(), coerce_float=False)
 
 
-def _json_of(row: Row[tuple[object, ...]]) -> bytes:
-    return with_header(orjson.dumps(row.payload), row)
+def _json_of(row: Row[tuple[Any, ...]]) -> bytes:
+    """The payload as it was computed. PostgreSQL's jsonb forgets the order of keys: the account's currency is first."""
+    payload = row.payload
+    own = payload["currency"]
+    payload["currencies"] = dict(sorted(payload["currencies"].items(), key=lambda item: (item[0] != own, item[0])))
+    return with_header(orjson.dumps(payload), row)

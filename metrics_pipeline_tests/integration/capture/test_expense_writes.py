@@ -189,7 +189,8 @@ def test_rows_removed_by_a_cascade_are_logged(ledger: Ledger) -> None:
     assert set(ledger.logged()) == {
         (2, "update", "2026-02-07 20:30"),
         (3, "update", "2026-02-07 20:30"),
-        (3, "account", "2026-02-07 20:30"),
+        (2, "account", ALWAYS),
+        (3, "account", ALWAYS),
     }
     ledger.run("DELETE FROM email_accounts WHERE id = 3")
     assert ledger.logged() == [(3, "delete", "2026-02-07 20:30")]

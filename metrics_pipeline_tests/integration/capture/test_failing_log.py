@@ -109,8 +109,8 @@ def test_a_locked_log_is_not_waited_for(ledger: Ledger, other: Any) -> None:
 
 
 def test_a_table_that_is_looked_up_may_be_locked_too(ledger: Ledger, other: Any) -> None:
-    other.execute(text("LOCK TABLE expenses IN ACCESS EXCLUSIVE MODE"))
-    ledger.run("SET LOCAL statement_timeout = '10s'; UPDATE email_accounts SET currency = 'EUR'")
+    other.execute(text("LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE"))
+    ledger.run("SET LOCAL statement_timeout = '10s'; DELETE FROM budget_categories")
     assert ledger.missed() == 1
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from metrics_pipeline.errors import SchemaError
 from metrics_pipeline.migrations.apply import migrate
 from metrics_pipeline.source.capture import capture_state
-from metrics_pipeline_tests.ledger import Ledger
+from metrics_pipeline_tests.ledger import ALWAYS, Ledger
 
 Shape = Callable[[str], Ledger]
 
@@ -86,7 +86,7 @@ def test_other_types_of_ids_codes_and_columns(shape: Shape) -> None:
     ledger.run("UPDATE budgets SET period = 'yearly'")
     assert {operation for _, operation, _ in ledger.logged()} == {"budget day", "budget year"}
     ledger.run("UPDATE email_accounts SET currency = 'EUR'")
-    assert ledger.logged() == [(1, "account", "2025-12-31 00:00 .. 2026-01-02 00:00")]
+    assert ledger.logged() == [(1, "account", ALWAYS)]
     ledger.run("DELETE FROM expenses")
     assert ledger.logged() == [(1, "delete", "2026-01-01 10:00")]
     assert ledger.missed() == 0
@@ -127,10 +127,11 @@ def test_a_date_without_a_zone_is_utc_in_whatever_zone_it_is_written(shape: Shap
         connection.execute(text("UPDATE expenses SET transaction_date = '2026-01-03'"))
         connection.execute(text("UPDATE email_accounts SET id = 3 - id"))
     assert ledger.logged() == [
-        (1, "account", "2026-01-03 00:00"),
+        (1, "account", ALWAYS),
         (1, "insert", "2026-01-01 00:00"),
         (1, "update", "2026-01-01 00:00"),
         (1, "update", "2026-01-03 00:00"),
+        (2, "account", ALWAYS),
     ]
 
 
