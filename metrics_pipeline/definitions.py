@@ -3,7 +3,6 @@
 import dagster as dg
 
 from metrics_pipeline.defs.assets import metrics_asset
-from metrics_pipeline.defs.console import console
 from metrics_pipeline.defs.external import EXPENSES, METRICS_CACHE
 from metrics_pipeline.defs.jobs import METRICS_JOBS
 from metrics_pipeline.defs.resources import pipeline_resource
@@ -23,7 +22,6 @@ def define(settings: Settings) -> dg.Definitions:
         resources={"pipeline": pipeline_resource(settings)},
         # A run is one step, which uses the database's and its own threads.
         executor=dg.in_process_executor,
-        loggers={"console": console},
     )
 
 
