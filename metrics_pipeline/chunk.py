@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -49,8 +49,16 @@ class ChunkWriter:
     commit, publish, check what was published, clear the marks that the chunk's snapshot showed.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, redis: Redis, request: RefreshRequest) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        redis: Redis,
+        request: RefreshRequest,
+        before_commit: Callable[[], None] | None = None,
+    ) -> None:
         self._settings, self._engine, self._request = settings, engine, request
+        self._before_commit = before_commit
         # A chunk computed again after midnight speaks of the new day; a day that was asked for stays.
         self._follows_clock = request.today == settings.today()
         self._fingerprint = fingerprint(settings)
@@ -107,7 +115,7 @@ class ChunkWriter:
             return self._store(connection, contents, today, marks), marks
 
     def _store(self, connection: Connection, contents: Sequence[Content], today: date, marks: Marks) -> list[Stored]:
-        return write(
+        stored = write(
             connection,
             contents,
             marks=marks,
@@ -116,6 +124,9 @@ class ChunkWriter:
             computed_by=self._request.computed_by,
             force=self._request.force,
         )
+        if self._before_commit:
+            self._before_commit()
+        return stored
 
     def _publish(self, written: Written, marks: Marks) -> None:
         on_demand = self._request.computed_by == "on_demand"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from functools import cached_property
 
@@ -61,9 +61,14 @@ class Pipeline:
         """Bring the database to the newest schema; returns its revision."""
         return migrate(self.engine)
 
-    def refresh(self, request: RefreshRequest, progress: Progress | None = None) -> Outcome:
+    def refresh(
+        self,
+        request: RefreshRequest,
+        progress: Progress | None = None,
+        before_commit: Callable[[], None] | None = None,
+    ) -> Outcome:
         """Compute, store and publish what is asked. See `Refresher.refresh`."""
-        return self._refresher.refresh(request, progress)
+        return self._refresher.refresh(request, progress, before_commit)
 
     def absorb_changes(self, now: datetime | None = None, seconds: float = 20.0) -> Absorbed:
         """Take logged changes until there are none, mark what they make stale, and drop its cache entries.

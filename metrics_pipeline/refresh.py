@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,12 +73,20 @@ class Refresher:
     def __init__(self, settings: Settings, engine: Engine, redis: Redis) -> None:
         self._settings, self._engine, self._redis = settings, engine, redis
 
-    def refresh(self, request: RefreshRequest, progress: Progress | None = None) -> Outcome:
+    def refresh(
+        self,
+        request: RefreshRequest,
+        progress: Progress | None = None,
+        before_commit: Callable[[], None] | None = None,
+    ) -> Outcome:
         """Compute, store and publish what is asked, all from one snapshot.
 
         Chunks of payloads are stored in transactions of their own that share the snapshot. A chunk
         that meets a newer write is computed again alone, from a new snapshot; the others stand.
         Marks are cleared last, and only those that the snapshot showed.
+
+        Args:
+            before_commit: asked in each chunk's transaction; what it raises undoes the chunk and ends the refresh.
 
         Raises:
             DatabaseUnavailable: PostgreSQL went away; chunks stored by then stay.
@@ -99,7 +107,8 @@ class Refresher:
                 )
                 outcome.accounts, outcome.rows_read = len(computation.account_ids), computation.rows_read
                 chunks = work.chunks(computation, self._settings.chunk_payloads, request.only_stale)
-                self._write_all(chunks, snapshot, work.marks, request, outcome, progress)
+                writer = ChunkWriter(self._settings, self._engine, self._redis, request, before_commit)
+                _write_all(writer, chunks, snapshot, work.marks, outcome, progress)
             if work.account_ids is None:
                 # Only now: every account of these periods has been computed, and published, from the snapshot.
                 with self._engine.begin() as closing:
@@ -115,38 +124,37 @@ class Refresher:
             connection.execute(text("SET TRANSACTION READ ONLY"))
             yield connection, connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
 
-    def _write_all(
-        self,
-        chunks: Iterable[list[Content]],
-        snapshot: str,
-        marks: Marks,
-        request: RefreshRequest,
-        outcome: Outcome,
-        progress: Progress | None,
-    ) -> None:
-        """Store and publish chunks on a few threads while the next ones are being assembled."""
-        writer = ChunkWriter(self._settings, self._engine, self._redis, request)
-        unpublished: list[CacheUnavailable] = []
 
-        def finish(done: Iterable[Future[Written]]) -> None:
-            for future in done:
-                written = future.result()
-                _count(outcome, written)
-                if written.unpublished:
-                    unpublished.append(written.unpublished)
-                if progress:
-                    progress(outcome)
+def _write_all(
+    writer: ChunkWriter,
+    chunks: Iterable[list[Content]],
+    snapshot: str,
+    marks: Marks,
+    outcome: Outcome,
+    progress: Progress | None,
+) -> None:
+    """Store and publish chunks on a few threads while the next ones are being assembled."""
+    unpublished: list[CacheUnavailable] = []
 
-        pending: set[Future[Written]] = set()
-        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="store") as pool:
-            for chunk in chunks:
-                pending.add(pool.submit(writer.write, chunk, snapshot, marks))
-                if len(pending) > _WRITERS:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    finish(done)
-            finish(wait(pending).done)
-        if unpublished:
-            raise unpublished[0]
+    def finish(done: Iterable[Future[Written]]) -> None:
+        for future in done:
+            written = future.result()
+            _count(outcome, written)
+            if written.unpublished:
+                unpublished.append(written.unpublished)
+            if progress:
+                progress(outcome)
+
+    pending: set[Future[Written]] = set()
+    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="store") as pool:
+        for chunk in chunks:
+            pending.add(pool.submit(writer.write, chunk, snapshot, marks))
+            if len(pending) > _WRITERS:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                finish(done)
+        finish(wait(pending).done)
+    if unpublished:
+        raise unpublished[0]
 
 
 def _work(connection: Connection, request: RefreshRequest) -> _Work:

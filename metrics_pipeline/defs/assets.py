@@ -1,20 +1,22 @@
 """The four metric assets: one body, told apart by their grain."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 
 import dagster as dg
 from pydantic import Field
 
+from metrics_pipeline.cache.locks import PATIENCE_SECONDS, Policy, period_locks
 from metrics_pipeline.defs.metadata import published_metadata, run_metadata
 from metrics_pipeline.defs.partitions import partitions, periods_of
 from metrics_pipeline.defs.retries import retrying_transient_errors
 from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, computed_by
 from metrics_pipeline.metrics.payload import CODE_VERSION
-from metrics_pipeline.periods import WARM_PERIODS, Grain, parse_day
+from metrics_pipeline.periods import WARM_PERIODS, Grain, Period, parse_day
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
 from metrics_pipeline.planning.stretches import PERIODS_PER_RUN
@@ -64,6 +66,7 @@ def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
         deps=["expenses"],
         description=_description(grain),
         partitions_def=partitions(grain, settings),
+        output_required=False,  # a scheduled run that found every period taken materializes nothing
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PERIODS_PER_RUN[grain]),
         freshness_policy=_FRESHNESS,
         code_version=CODE_VERSION,
@@ -74,26 +77,47 @@ def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
     )
     def metrics(
         context: dg.AssetExecutionContext, config: MaterializeConfig, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        periods: list[Period]
         with retrying_transient_errors(context):
-            periods = periods_of(grain, context.partition_keys)
             request = RefreshRequest(
-                periods,
+                periods_of(grain, context.partition_keys),
                 today=parse_day(config.today, "today") if config.today else settings.today(),
                 account_ids=config.account_ids,
                 computed_by=computed_by(context.run.tags),
                 force=config.force_refresh,
                 only_stale=config.only_stale or ONLY_STALE_TAG in context.run.tags,
             )
-            outcome = pipeline.refresh(request, _log_progress(context))
-        for period in periods:
+            # The next hour comes anyway; whoever else asks wants it done.
+            policy: Policy = "skip" if request.computed_by == "schedule" else "wait"
+            with period_locks(
+                pipeline.redis,
+                request.periods,
+                holder=context.run.run_id,
+                policy=policy,
+                patience_seconds=PATIENCE_SECONDS,
+            ) as locks:
+                for period, holder in locks.skipped.items():
+                    context.log.info(f"{period} is already being computed by run {holder}: left out.")
+                periods, skipped = locks.held, locks.skipped
+                if periods:
+                    request = replace(request, periods=periods)
+                    outcome = pipeline.refresh(request, _log_progress(context), locks.check)
+        if not periods:
+            return
+        for period in [*periods, *skipped]:
             context.add_asset_metadata(
                 {"payloads": outcome.payloads_by_period.get(period, 0)}, partition_key=period.key
             )
         context.log_event(dg.AssetMaterialization("metrics_cache", metadata=published_metadata(outcome)))
-        return dg.MaterializeResult(metadata=run_metadata(outcome, periods))
+        yield dg.MaterializeResult(metadata={**run_metadata(outcome, periods), **_skipped_metadata(skipped)})
 
     return metrics
+
+
+def _skipped_metadata(skipped: Mapping[Period, str]) -> dict[str, list[str]]:
+    """Partitions of the run that others were computing; Dagster marks the whole range as materialized."""
+    return {"skipped_partitions": [period.key for period in skipped]} if skipped else {}
 
 
 def _log_progress(context: dg.AssetExecutionContext) -> Progress:
