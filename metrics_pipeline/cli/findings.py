@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Literal
 
 from sqlalchemy import Engine
@@ -11,6 +12,9 @@ from sqlalchemy import Engine
 from metrics_pipeline.database import connect_engine, domain_errors
 from metrics_pipeline.errors import MetricsPipelineError
 from metrics_pipeline.migrations.apply import current_revision, newest_revision
+from metrics_pipeline.monitor.limits import STALE_ADVICE_SECONDS
+from metrics_pipeline.monitor.reading import read_waiting
+from metrics_pipeline.monitor.wording import age
 from metrics_pipeline.periods import start_of_day
 from metrics_pipeline.services.postgres import EmbeddedPostgres
 from metrics_pipeline.services.states import ServiceState, service_states
@@ -41,6 +45,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
         yield schema
         if schema.state == "ok":
             yield from _of_expenses(engine, settings)
+            yield from _of_changes(engine)
     except MetricsPipelineError as error:
         yield Finding("database", "wrong", str(error))
     finally:
@@ -98,3 +103,20 @@ def _of_expenses(engine: Engine, settings: Settings) -> Iterator[Finding]:
         )
     if not (found.without_cents or found.without_account or found.before_start):
         yield Finding("expenses", "ok", "every expense is counted where it belongs")
+
+
+def _of_changes(engine: Engine) -> Iterator[Finding]:
+    """Whether changes are noticed, and published. Silent when they are."""
+    now = datetime.now(timezone.utc)
+    with domain_errors("Looking at what changed"), engine.connect() as connection:
+        waiting = read_waiting(connection, now)
+    for problem in waiting.capture_problems:
+        yield Finding("changes", "wrong", problem.message, problem.to_do)
+    oldest = waiting.oldest_at
+    if oldest and (seconds := (now - oldest).total_seconds()) > STALE_ADVICE_SECONDS:
+        yield Finding(
+            "backlog",
+            "note",
+            f"the oldest unpublished change is {age(seconds)} old",
+            "`metrics-pipeline status` says what it waits for.",
+        )

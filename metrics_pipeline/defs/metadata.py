@@ -54,8 +54,11 @@ def _since_change(outcome: Outcome) -> dict[str, float]:
 
 
 def published_metadata(outcome: Outcome) -> dict[str, Any]:
-    """What a run wrote to Redis, for the `metrics_cache` asset."""
+    """What a run read, and wrote to Redis, for the `metrics_cache` asset: one event a run, which the monitor reads."""
     return {
+        "accounts": outcome.accounts,
+        "rows_read": outcome.rows_read,
+        **_since_change(outcome),
         "payloads": outcome.published,
         "bytes": outcome.bytes_published,
         "superseded": outcome.superseded,

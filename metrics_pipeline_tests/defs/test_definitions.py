@@ -49,16 +49,20 @@ def test_everything_that_dagster_is_offered():
         "expenses",
         *METRIC_ASSETS,
         "metrics_cache",
+        "pipeline_health",
     }
-    assert set(repository.job_names) - {"__ASSET_JOB"} == {f"{name}_job" for name in METRIC_ASSETS}
-    assert {schedule.name for schedule in repository.schedule_defs} == {f"{name}_hourly" for name in METRIC_ASSETS}
-    assert {schedule.cron_schedule for schedule in repository.schedule_defs} == {"5 * * * *"}
+    jobs = {f"{name}_job" for name in METRIC_ASSETS} | {"pipeline_health_job"}
+    assert set(repository.job_names) - {"__ASSET_JOB"} == jobs
+    assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        **{f"{name}_hourly": "5 * * * *" for name in METRIC_ASSETS},
+        "pipeline_health_quarter_hourly": "*/15 * * * *",
+    }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
 
 
-def test_the_graph_runs_from_the_expenses_over_the_metrics_to_the_cache():
+def test_the_graph_runs_from_the_expenses_over_the_metrics_to_the_cache_and_its_health():
     graph = define(load_settings()).resolve_asset_graph()
-    assert graph.materializable_asset_keys == {dg.AssetKey(name) for name in METRIC_ASSETS}
+    assert graph.materializable_asset_keys == {dg.AssetKey(name) for name in [*METRIC_ASSETS, "pipeline_health"]}
     for name in METRIC_ASSETS:
         node = graph.get(dg.AssetKey(name))
         assert node.parent_keys == {dg.AssetKey("expenses")}
@@ -72,7 +76,7 @@ def test_every_asset_says_what_it_is_and_whose():
         assert node.description
         assert node.kinds, key
         assert node.owners == ["team:metrics"]
-        assert node.group_name in {"source", "metrics", "serving"}
+        assert node.group_name in {"source", "metrics", "serving", "monitoring"}
     for name in METRIC_ASSETS:
         node = graph.get(dg.AssetKey(name))
         assert node.code_version == CODE_VERSION

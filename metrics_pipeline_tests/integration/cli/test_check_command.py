@@ -82,6 +82,24 @@ def test_a_schema_of_another_version(findings, database) -> None:
     assert findings(wrong=True)["schema"]["said"].startswith("revision 0001; this version of the package needs ")
 
 
+def test_a_disabled_trigger_is_wrong_until_migrate(findings, cli, database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE expenses DISABLE TRIGGER USER"))
+    changes = findings(wrong=True)["changes"]
+    assert "is disabled" in changes["said"]
+    assert changes["to_do"] == "Run `metrics-pipeline migrate`."
+    cli("migrate")
+    assert "changes" not in findings(wrong=False)
+
+
+def test_changes_that_wait_for_long_are_noted(findings, database) -> None:
+    spend(database, "5")
+    assert "backlog" not in findings(wrong=False)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE metrics.expense_changes SET changed_at = now() - interval '6 minutes'"))
+    assert findings(wrong=False)["backlog"]["said"] == "the oldest unpublished change is 6 min old"
+
+
 def test_servers_that_do_not_answer(findings, cli) -> None:
     away = {"METRICS_DATABASE_URL": AWAY_DATABASE, "METRICS_REDIS_URL": AWAY_REDIS}
     found = findings(wrong=True, **away)

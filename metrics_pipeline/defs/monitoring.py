@@ -1,0 +1,124 @@
+"""The asset `pipeline_health`: the monitor's status, with numbers that plot and a check for each rule."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import dagster as dg
+
+from metrics_pipeline.defs.run_history import job_monitor
+from metrics_pipeline.monitor.status import Check, Status
+from metrics_pipeline.pipeline import Pipeline
+
+_CHECKS = {
+    "failures": "Runs of the last 24 hours that failed, calculations and refreshes apart: warns above 5 %, fails "
+    "above 10 %.",
+    "staleness": "The oldest change that is not published yet: fails above an hour.",
+    "activity": "Warns when nothing was calculated for 24 hours.",
+    "duration": "Warns when runs take more than 30 s on average.",
+    "slow_runs": "Warns above 10 runs that took over 30 s, or three times the median of their job.",
+    "locks": "Warns when a lock outlived its run.",
+    "hit_rate": "Warns when less than 95 % of at least 1,000 reads were answered from the cache.",
+    "capture": "Warns when a trigger on the expense tables is missing or disabled: changes would go unnoticed.",
+    "redis": "Fails when Redis is away.",
+}
+
+
+@dg.asset(
+    deps=["metrics_cache"],
+    check_specs=[
+        dg.AssetCheckSpec(name, asset="pipeline_health", description=said, blocking=False)
+        for name, said in _CHECKS.items()
+    ],
+    freshness_policy=dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=40), fail_window=timedelta(hours=2)),
+    group_name="monitoring",
+    kinds={"postgres", "redis", "dagster"},
+    owners=["team:metrics"],
+    description="""Whether the jobs are healthy and the numbers fresh: looked at every 15 minutes, over the last 24
+hours.
+
+- **Plots** shows how success rates, durations, the hit rate, the backlog and stale locks went.
+- **Checks** has one for each rule: a warning wants a look, a failure wants it now.
+- **Tables** `recommendations`, `slow_runs` and `locks` say what to do and about what.
+- The same at a terminal, for this moment: `metrics-pipeline status`.
+""",
+)
+def pipeline_health(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster takes it for a tuple otherwise
+    status = job_monitor(pipeline, context.instance).status(datetime.now(timezone.utc))
+    context.log.info(f"{status.health.status}: {status.health.message}")
+    return dg.MaterializeResult(
+        metadata=dict(_metadata(status)), check_results=[_result(check) for check in status.health.checks]
+    )
+
+
+HEALTH_JOB = dg.define_asset_job(
+    "pipeline_health_job",
+    selection=["pipeline_health"],
+    description="Looks whether the jobs are healthy and the numbers fresh.",
+)
+
+HEALTH_SCHEDULE = dg.ScheduleDefinition(
+    name="pipeline_health_quarter_hourly",
+    job=HEALTH_JOB,
+    cron_schedule="*/15 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every 15 minutes: judges the last 24 hours. Turn it off to lose the history of health, nothing else.",
+    tags={"dagster/priority": "2"},  # a long queue is what it has to tell of
+)
+
+
+def _result(check: Check) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=check.level == "healthy",
+        severity=dg.AssetCheckSeverity.ERROR if check.level == "critical" else dg.AssetCheckSeverity.WARN,
+        description=check.said,
+    )
+
+
+def _metadata(status: Status) -> Iterator[tuple[str, Any]]:
+    """What there was to measure; a number that is absent leaves a gap in its plot."""
+    yield "health", status.health.status
+    yield "message", status.health.message
+    for name, number in _numbers(status).items():
+        if number is not None:
+            yield name, round(number, 4)
+    if failed := next((job for job in (status.calculation, status.refresh) if job.last_state == "failed"), None):
+        yield "last_failed_run", dg.MetadataValue.dagster_run(str(failed.last_run_id))
+    if status.slow_runs:
+        yield "slowest_run", dg.MetadataValue.dagster_run(status.slow_runs[0].run_id)
+    as_dict = status.as_dict()
+    yield "recommendations", _table(as_dict["recommendations"], ("priority", "kind", "message", "command"))
+    yield (
+        "slow_runs",
+        _table(
+            as_dict["slow_runs"], ("job", "kind", "partitions", "seconds", "accounts", "rows_read", "why", "run_id")
+        ),
+    )
+    yield "locks", _table(as_dict["locks"], ("key", "holder", "age_s", "stale"))
+
+
+def _numbers(status: Status) -> Mapping[str, float | None]:
+    return {
+        "calculation_success_rate": status.calculation.success_rate,
+        "refresh_success_rate": status.refresh.success_rate,
+        "calculation_p95_s": status.calculation.p95_s,
+        "refresh_p95_s": status.refresh.p95_s,
+        "change_to_publish_p95_s": status.freshness.published_p95_s,
+        "hit_rate": status.performance.hit_rate,
+        "log_changes": status.freshness.log_changes,
+        "stale_periods": status.freshness.stale_periods,
+        "oldest_change_s": status.freshness.oldest_s or 0.0,
+        "stale_locks": sum(lock.stale for lock in status.locks),
+        "slow_run_count": len(status.slow_runs),
+    }
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
+    """Cells as text, as Dagster's tables hold no None."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({name: "" if row[name] is None else str(row[name]) for name in columns}) for row in rows
+        ],
+        schema=dg.TableSchema([dg.TableColumn(name, "string") for name in columns]),
+    )

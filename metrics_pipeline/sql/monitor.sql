@@ -1,0 +1,11 @@
+-- name: oldest_snapshot
+-- The session of this database whose transaction holds a snapshot, or uncommitted changes, for longest.
+SELECT pid, application_name, coalesce(state, 'unknown') AS state, xact_start
+FROM pg_stat_activity
+WHERE datname = current_database()
+    AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid()
+    AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+    AND xact_start < :begun_before
+ORDER BY xact_start
+LIMIT 1;
