@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from metrics_pipeline.errors import BadRequest
@@ -125,6 +126,7 @@ def days_between(first: date, end: date) -> Iterator[date]:
     return (first + timedelta(days=n) for n in range((end - first).days))
 
 
+@lru_cache(maxsize=4096)
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which a local day begins.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Literal
 
 from redis import Redis
@@ -19,21 +21,21 @@ from metrics_pipeline.cache.errors import cache_errors
 Reason = Literal["cold", "outdated"]
 """Why a read missed: there was no entry (never published, expired or dropped), or one that may not be served."""
 
-_KEPT = timedelta(days=8)
+COUNTS_KEPT_SECONDS = 8 * 24 * 3600
 
 
 def count_reads(pipeline: Pipeline | AsyncPipeline, reads: int) -> None:
-    """Add to the hour's reads, in the round trip of the read itself."""
-    pipeline.hincrby(_key(datetime.now(timezone.utc)), "reads", reads)
+    """Add to the hour's reads, by commands that the caller sends."""
+    pipeline.hincrby(reads_key(), "reads", reads)
 
 
 def count_misses(redis: Redis, reasons: Sequence[Reason]) -> None:
     """Add to the hour's misses. A read that Redis could not count is still a read."""
-    key = _key(datetime.now(timezone.utc))
+    key = reads_key()
     with suppress(RedisError), redis.pipeline(transaction=False) as pipeline:
         for reason, count in Counter(reasons).items():
             pipeline.hincrby(key, reason, count)
-        pipeline.expire(key, _KEPT)
+        pipeline.expire(key, COUNTS_KEPT_SECONDS)
         pipeline.execute()
 
 
@@ -66,6 +68,16 @@ def reads_of_hours(redis: Redis, now: datetime, hours: int = 24) -> dict[datetim
         if reads := by_name.pop("reads", 0):
             found[begin] = Reads(reads, by_name)
     return found
+
+
+def reads_key() -> str:
+    """Where the reads of this hour are counted."""
+    return _key_of_hour(int(time.time()) // 3600)
+
+
+@lru_cache(maxsize=2)
+def _key_of_hour(hours: int) -> str:
+    return _key(datetime.fromtimestamp(hours * 3600, timezone.utc))
 
 
 def _key(at: datetime) -> str:

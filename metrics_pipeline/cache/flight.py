@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -16,18 +15,18 @@ _POLL_SECONDS = 0.02
 
 
 @contextmanager
-def alone_or_after(redis: Redis, key: str) -> Iterator[bool]:
-    """Hold the flight of a key while computing it. Yields whether another flight was waited for.
+def alone(redis: Redis, key: str) -> Iterator[None]:
+    """Hold the flight of a key while computing it. Whoever had to wait, or came just after, looks for the result first.
 
     A courtesy, not a guard: after two seconds, or without Redis, several compute at once, and the
     store's transactions keep that right.
     """
     lock = redis.lock(f"metrics:flight:{key}", timeout=_LEASE_SECONDS, sleep=_POLL_SECONDS, thread_local=False)
-    token, started, held = secrets.token_hex(8), time.monotonic(), False
+    held = False
     with suppress(RedisError):
-        held = lock.acquire(blocking_timeout=_PATIENCE_SECONDS, token=token)
+        held = lock.acquire(blocking_timeout=_PATIENCE_SECONDS, token=secrets.token_hex(8))
     try:
-        yield time.monotonic() - started >= _POLL_SECONDS
+        yield
     finally:
         if held:
             with suppress(LockError, RedisError):

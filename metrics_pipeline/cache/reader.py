@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
 
-import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
-from metrics_pipeline.cache.counters import Reason, count_misses, count_reads
-from metrics_pipeline.cache.flight import alone_or_after
+from metrics_pipeline.cache.counters import Reason, count_misses
+from metrics_pipeline.cache.fetch import fetch
+from metrics_pipeline.cache.flight import alone
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.database import domain_errors
 from metrics_pipeline.errors import BadRequest, CacheUnavailable, DatabaseUnavailable
@@ -87,58 +87,49 @@ class MetricsReader:
             BadRequest: a period that has not begun or ended before the start date, an account that does not exist.
             DatabaseUnavailable: PostgreSQL is away, and the cache has nothing of this period.
         """
-        today = today or self._settings.today()
-        period = Period.holding(grain, on or today)
-        return self._read(account_id, [period], today, fresh)[period]
+        return self._read(account_id, (grain,), on, today, fresh)[0]
 
     def get_many(
         self, account_id: int, on: date | None = None, today: date | None = None, fresh: bool = False
     ) -> dict[Grain, Reading]:
         """The day, week, month and year that hold `on` (default: today): one round trip for all four."""
-        today = today or self._settings.today()
-        periods = [Period.holding(grain, on or today) for grain in Grain]
-        return {period.grain: reading for period, reading in self._read(account_id, periods, today, fresh).items()}
+        grains = tuple(Grain)
+        return dict(zip(grains, self._read(account_id, grains, on, today, fresh), strict=True))
 
-    def _read(self, account_id: int, periods: list[Period], today: date, fresh: bool) -> dict[Period, Reading]:
+    def _read(
+        self, account_id: int, grains: tuple[Grain, ...], on: date | None, today: date | None, fresh: bool
+    ) -> list[Reading]:
         check_account_id(account_id)
-        for period in periods:
-            check_begun(period, today)
-            check_covered(period, self._settings.start_date)
+        today = today or self._settings.today()
+        wanted = _wanted(grains, on or today, today, self._settings.start_date)
         if fresh:
-            return {period: self._from_database(account_id, period, today) for period in periods}
-        entries = self._cached(account_id, periods)
-        readings, misses = {}, []
-        for period, entry in zip(periods, entries, strict=True):
-            reason = self._unfit(entry, period, today)
+            return [self._from_database(account_id, each.period, today) for each in wanted]
+        readings, misses = [], []
+        for each, entry in zip(wanted, self._cached(account_id, wanted), strict=True):
+            reason = self._unfit(entry, each)
             if entry is not None and reason is None:
-                readings[period] = Reading(entry.payload, entry.version, "cache")
+                readings.append(Reading(entry.payload, entry.version, "cache"))
             else:
                 misses.append(reason or "cold")
-                readings[period] = self._on_miss(account_id, period, today, entry)
+                readings.append(self._on_miss(account_id, each.period, today, entry))
         if misses:
             count_misses(self._redis, misses)
         return readings
 
-    def _cached(self, account_id: int, periods: Iterable[Period]) -> list[Entry | None]:
-        keys = [cache_key(account_id, period) for period in periods]
+    def _cached(self, account_id: int, wanted: Sequence[_Wanted]) -> list[Entry | None]:
         try:
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.mget(keys)
-            count_reads(pipeline, len(keys))
-            values = pipeline.execute()[0]
+            values = fetch(self._redis, [cache_key(account_id, each.period) for each in wanted])
         except RedisError:
-            return [None] * len(keys)  # PostgreSQL has every answer; `check` reports that Redis is away
+            return [None] * len(wanted)  # PostgreSQL has every answer; `check` reports that Redis is away
         return [Entry.decode(value) if value else None for value in values]
 
-    def _unfit(self, entry: Entry | None, period: Period, today: date) -> Reason | None:
+    def _unfit(self, entry: Entry | None, wanted: _Wanted) -> Reason | None:
         """Why an entry may not be served; None when it may."""
         if entry is None:
             return "cold"
         if entry.fingerprint != self._fingerprint:
             return "outdated"
-        payload = orjson.loads(entry.payload)
-        as_computed = date.fromisoformat(payload["as_of"]), payload["is_current"]
-        return None if as_computed == _as_required(period, today) else "outdated"
+        return None if wanted.as_of in entry.payload and wanted.is_current in entry.payload else "outdated"
 
     def _on_miss(self, account_id: int, period: Period, today: date, entry: Entry | None) -> Reading:
         try:
@@ -153,9 +144,9 @@ class MetricsReader:
         action = f"Reading {period} of account {account_id}"
         if reading := self._from_store(account_id, period, today, action):
             return reading
-        with alone_or_after(self._redis, cache_key(account_id, period)) as waited:
-            if waited and (reading := self._from_store(account_id, period, today, action)):
-                return reading
+        with alone(self._redis, cache_key(account_id, period)):
+            if reading := self._from_store(account_id, period, today, action):
+                return reading  # another reader computed it since
             with suppress(CacheUnavailable):  # stored, though not published: this reader has its answer
                 self._compute(RefreshRequest([period], today, [account_id], computed_by="on_demand"))
         with domain_errors(action), self._engine.connect() as connection:
@@ -180,3 +171,29 @@ class MetricsReader:
 
 def _as_required(period: Period, today: date) -> tuple[date, bool]:
     return period.as_of(today), period.is_current(today)
+
+
+class _Wanted(NamedTuple):
+    """A period, and how the JSON of a payload that may be served says as of which day it was computed.
+
+    Looked for as text: parsing the payload would take as long as fetching it. Each name is in a payload
+    once, and quotes within texts are escaped.
+    """
+
+    period: Period
+    as_of: bytes
+    is_current: bytes
+
+
+@lru_cache(maxsize=4096)
+def _wanted(grains: tuple[Grain, ...], on: date, today: date, earliest: date) -> tuple[_Wanted, ...]:
+    """The periods of these grains that hold `on`. Raises BadRequest where there are no metrics."""
+    periods = [Period.holding(grain, on) for grain in grains]
+    for period in periods:
+        check_begun(period, today)
+        check_covered(period, earliest)
+    return tuple(_Wanted(period, *_as_written(*_as_required(period, today))) for period in periods)
+
+
+def _as_written(as_of: date, is_current: bool) -> tuple[bytes, bytes]:
+    return f'"as_of":"{as_of}"'.encode(), f'"is_current":{str(is_current).lower()}'.encode()

@@ -28,6 +28,7 @@ def overtaken(connection: Connection, published: Mapping[Key, int], seen: Marks)
     Two range queries: key by key took two hundred times as long.
     """
     ranges = _ranges(published)
+    account_ids = sorted({account_id for account_id, _ in published})
     marked = {
         key_of(row)
         for row in connection.execute(query("marked_between"), ranges)
@@ -36,7 +37,7 @@ def overtaken(connection: Connection, published: Mapping[Key, int], seen: Marks)
     wide = {period for account_id, period in marked if account_id == EVERYBODY}
     newer = {
         key_of(row)
-        for row in connection.execute(query("versions_between"), ranges)
+        for row in connection.execute(query("versions_between"), {**ranges, "account_ids": account_ids})
         if row.version != published.get(key_of(row), row.version)
     }
     return {key for key in published if key in marked or key in newer or key[1] in wide}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,4 +26,10 @@ def period_arrays(periods: Iterable[Period]) -> dict[str, list[Any]]:
 
 
 def key_of(row: Row[tuple[Any, ...]]) -> Key:
-    return row.account_id, Period(Grain(row.grain), row.period_start)
+    return row.account_id, _period(row.grain, row.period_start)
+
+
+@lru_cache(maxsize=10_000)
+def _period(grain: str, start: date) -> Period:
+    """Thousands of rows name the same few periods: made and checked once each."""
+    return Period(Grain(grain), start)

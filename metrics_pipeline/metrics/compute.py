@@ -84,7 +84,8 @@ class Computation:
     @property
     def account_ids(self) -> list[int]:
         """The accounts that are computed; unknown ids that were asked for are not among them."""
-        return self._dimensions.account_ids.tolist()
+        ids: list[int] = self._dimensions.account_ids.tolist()
+        return ids
 
     def contents(
         self, period: Period, *, only: Collection[int] | None = None, also: Collection[int] = ()

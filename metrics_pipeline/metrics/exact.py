@@ -41,7 +41,8 @@ def divide_half_up(numerator: NDArray[Any], divisor: NDArray[Any]) -> NDArray[An
     if not (product_fits(numerator, 4) and product_fits(divisor, 4)):
         numerator, divisor = numerator.astype(object), divisor.astype(object)
     rounded = (2 * abs(numerator) + divisor) // (2 * divisor)
-    return np.where(numerator < 0, -rounded, rounded)
+    signed: NDArray[Any] = np.where(numerator < 0, -rounded, rounded)
+    return signed
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ def percentage(numerator: int, divisor: int, places: int) -> float | None:
     """The same for one pair of integers; the divisor must not be negative."""
     if divisor == 0:
         return None
-    rounded = (2 * abs(numerator) * 100 * 10**places + divisor) // (2 * divisor)
-    return (-rounded if numerator < 0 else rounded) / 10**places
+    unit: int = 10**places
+    rounded = (2 * abs(numerator) * 100 * unit + divisor) // (2 * divisor)
+    return (-rounded if numerator < 0 else rounded) / unit
 
 
 def _largest(values: NDArray[Any]) -> int:

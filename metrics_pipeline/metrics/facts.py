@@ -240,7 +240,9 @@ def _positions(sorted_ids: Ints, ids: Ints) -> Ints:
         return np.full(ids.size, -1)
     codes, unique = pd.factorize(ids)
     place = np.minimum(np.searchsorted(sorted_ids, unique), sorted_ids.size - 1)
-    return np.where(sorted_ids[place] == unique, place, -1)[codes]
+    found: Ints = np.where(sorted_ids[place] == unique, place, -1)
+    positions: Ints = found[codes]
+    return positions
 
 
 def _local_days(micros: Ints, rows: Range, first_day: date, zone: ZoneInfo) -> Ints:

@@ -89,8 +89,8 @@ def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
         count=count,
         average=divide_half_up(total, np.maximum(count, 1)),
         median=median,
-        smallest=_reduce_pairs(facts, np.minimum, smallest),
-        largest=_reduce_pairs(facts, np.maximum, largest),
+        smallest=np.where(count > 0, _reduce_pairs(facts, np.minimum, smallest), 0),
+        largest=np.where(count > 0, _reduce_pairs(facts, np.maximum, largest), 0),
         trend=_change((total, count), previous),
         to_date=_change(_group_sums(facts, so_far[0]), _group_sums(facts, so_far[1])) if so_far else None,
         categories=_categories(facts, total, pair_total, pair_count, smallest, largest),
@@ -112,7 +112,10 @@ def _group_sums(facts: Facts, days: Range) -> tuple[Ints, Ints]:
 
 
 def _reduce_pairs(facts: Facts, ufunc: np.ufunc, by_pair: Ints) -> Ints:
-    return ufunc.reduceat(by_pair, facts.universe.first_pair[:-1]) if by_pair.size else by_pair  # type: ignore[no-any-return]
+    if by_pair.size == 0:
+        return by_pair
+    reduced: Ints = ufunc.reduceat(by_pair, facts.universe.first_pair[:-1])
+    return reduced
 
 
 def _order_statistics(facts: Facts, days: Range, pair_count: Ints) -> tuple[Ints, Ints, Ints]:

@@ -173,7 +173,6 @@ def _read_history(
             "history_from": instants[0],
             "history_until": instants[-1],
             "bounds": instants,
-            "segments": [borders.index(segment.first) + 1 for segment in segments],
             "account_ids": account_ids,
         },
         columns=7,

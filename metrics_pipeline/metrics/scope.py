@@ -28,6 +28,8 @@ class Scope:
         rows: the days whose expenses are read one by one.
         history: earlier ranges that every account needs as sums (the previous period's total).
         budget_history: further ranges that only accounts with budgets need as sums.
+
+    All of them stand side by side, without a gap: what a period looks back at always reaches up to it.
     """
 
     rows: Range

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,8 @@ from numpy.typing import NDArray
 
 from metrics_pipeline.metrics.exact import Percentages
 
-# Text after the decimal point of every remainder. Numbers lose their last zero, as JSON writers print them.
-_MONEY_ENDINGS = [f'.{rest:02d}"' for rest in range(100)]
-_NUMBER_ENDINGS = {
-    places: [f".{rest:0{places}d}".rstrip("0").ljust(2, "0") for rest in range(10**places)] for places in (1, 2)
-}
+_SMALL = 2**14
+"""Below this many cents, or hundredths, lies most of what there is to write: those texts are made once."""
 
 
 def money(cents: int) -> str:
@@ -25,13 +24,12 @@ def money(cents: int) -> str:
 
 def money_texts(cents: NDArray[Any]) -> list[str]:
     """Cents as JSON strings of decimals with two places."""
-    return _decimals(cents, 100, _MONEY_ENDINGS, '"')
+    return _texts(cents, _money())
 
 
 def percentage_texts(percentages: Percentages) -> list[str]:
     """Percentages as JSON numbers; null where undefined."""
-    endings = _NUMBER_ENDINGS[percentages.places]
-    texts = _decimals(percentages.scaled, len(endings), endings, "")
+    texts = _texts(percentages.scaled, _numbers(percentages.places))
     for place in np.flatnonzero(~percentages.defined).tolist():
         texts[place] = "null"
     return texts
@@ -51,13 +49,36 @@ def template(*names: str) -> str:
     return "{" + ",".join(f'"{name}":%s' for name in names) + "}"
 
 
-def _decimals(scaled: NDArray[Any], unit: int, endings: list[str], start: str) -> list[str]:
-    """Each number of units as text; the smallest 64-bit integer, whose size they can't hold, must not be among them."""
-    size = abs(scaled)
-    texts = [
-        f"{start}{whole}{endings[rest]}"
-        for whole, rest in zip((size // unit).tolist(), (size % unit).tolist(), strict=True)
-    ]
+@dataclass(frozen=True)
+class _Decimals:
+    """How to write integers as decimals: what comes first, and what comes after the whole part for each remainder."""
+
+    start: str
+    endings: list[str]
+    small: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "small", [self.text(size) for size in range(_SMALL)])
+
+    def text(self, size: int) -> str:
+        return f"{self.start}{size // len(self.endings)}{self.endings[size % len(self.endings)]}"
+
+
+@cache
+def _money() -> _Decimals:
+    return _Decimals('"', [f'.{rest:02d}"' for rest in range(100)])
+
+
+@cache
+def _numbers(places: int) -> _Decimals:
+    """Without a last zero, as JSON writers print them."""
+    return _Decimals("", [f".{rest:0{places}d}".rstrip("0").ljust(2, "0") for rest in range(10**places)])
+
+
+def _texts(scaled: NDArray[Any], decimals: _Decimals) -> list[str]:
+    """Each integer as a decimal; -2**63 must not be among them: numpy has no absolute value of it."""
+    small, write = decimals.small, decimals.text
+    texts = [small[size] if size < _SMALL else write(size) for size in abs(scaled).tolist()]
     for place in np.flatnonzero(scaled < 0).tolist():
-        texts[place] = f"{start}-{texts[place][len(start) :]}"
+        texts[place] = f"{decimals.start}-{texts[place][len(decimals.start) :]}"
     return texts

@@ -73,12 +73,10 @@ def plan_refresh(
     if (seconds := debounce.remaining(free, now)) > 0:
         return RefreshPlan([], [], f"{len(free)} stale periods wait {seconds:.1f} s more for the changes to pause")
     narrow = [each.period for each in free if not each.everybody]
-    runs = stretches(narrow)
-    if len(runs) > MOST_RUNS or len(narrow) > MOST_PARTITIONS or len(narrow) < len(free):
-        runs = stretches(each.period for each in free if each.period in warm)
-        wide = [each.period for each in free if each.period not in warm]
-    else:
-        wide = []
+    many = len(stretches(narrow)) > MOST_RUNS or len(narrow) > MOST_PARTITIONS
+    soon = {each.period for each in free if each.period in warm or not (each.everybody or many)}
+    runs = stretches(soon)
+    wide = [each.period for each in free if each.period not in soon]
     if backfilling and wide:
         return RefreshPlan(runs, [], f"{_told(runs)}; {len(wide)} periods wait for the backfill under way")
     return RefreshPlan(runs, wide, _told(runs) + (f"; a backfill of {len(wide)} periods" if wide else ""))

@@ -91,7 +91,8 @@ JOIN metrics.stale_periods AS stale
     AND (stale.account_id BETWEEN published.lowest AND published.highest OR stale.account_id = 0);
 
 -- name: versions_between
--- The versions that the store has now of ranges of accounts of some periods.
+-- The versions that the store has now of these accounts, in ranges of them of some periods. Few accounts may lie
+-- far apart: without their list every row between them would travel.
 SELECT stored.account_id, stored.grain, stored.period_start, stored.version
 FROM unnest(
     CAST(:grains AS text[]), CAST(:starts AS date[]), CAST(:lowest AS bigint[]), CAST(:highest AS bigint[])
@@ -99,7 +100,8 @@ FROM unnest(
 JOIN metrics.period_metrics AS stored
     ON stored.grain = published.grain
     AND stored.period_start = published.period_start
-    AND stored.account_id BETWEEN published.lowest AND published.highest;
+    AND stored.account_id BETWEEN published.lowest AND published.highest
+WHERE stored.account_id = ANY(CAST(:account_ids AS bigint[]));
 
 -- name: tick_state
 -- What the last look found.

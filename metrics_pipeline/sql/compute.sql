@@ -21,14 +21,15 @@ WHERE expense.transaction_date >= :rows_from
   AND expense.amount > '-Infinity'::numeric;
 
 -- name: expense_history
--- What lies before the window of `expense_rows`, summed per segment between bounds; for binary COPY.
+-- What lies before the window of `expense_rows`, summed per segment between bounds; for binary COPY. Grouped by
+-- the columns as they are, and each expense's segment found once: both are most of the work.
 SELECT
     expense.email_account_id::bigint,
     coalesce(expense.category_id::bigint, '-9223372036854775808'::bigint),
     hashtextextended(
         coalesce(expense.status::text, ''), hashtextextended(coalesce(expense.currency::text, ''), 0)
     ),
-    sum(expense.amount * 100)::bigint,
+    (sum(expense.amount) * 100)::bigint,
     count(*),
     width_bucket(expense.transaction_date, CAST(:bounds AS timestamptz[]))::bigint AS segment,
     min(expense.transaction_date)::timestamptz
@@ -40,8 +41,7 @@ WHERE expense.transaction_date >= :history_from
   AND (CAST(:account_ids AS bigint[]) IS NULL OR expense.email_account_id = ANY(CAST(:account_ids AS bigint[])))
   AND expense.amount < 'Infinity'::numeric
   AND expense.amount > '-Infinity'::numeric
-  AND width_bucket(expense.transaction_date, CAST(:bounds AS timestamptz[])) = ANY(CAST(:segments AS int[]))
-GROUP BY 1, 2, 3, segment;
+GROUP BY expense.email_account_id, expense.category_id, expense.currency, expense.status, segment;
 
 -- name: expense_kinds
 -- The currency and status behind each hash, looked up at one expense that has it.

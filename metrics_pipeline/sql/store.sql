@@ -1,5 +1,13 @@
+-- name: stored_heads
+-- What the store knows of these keys, in their order; nulls where it has no row.
+SELECT stored.version, stored.content_hash, stored.fingerprint, stored.computed_at, stored.computed_by
+FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]))
+    WITH ORDINALITY AS wanted (account_id, grain, period_start, place)
+LEFT JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
+ORDER BY wanted.place;
+
 -- name: incoming_table
--- Where a chunk of payloads arrives by COPY before one upsert takes it over.
+-- Where a chunk's new payloads arrive by COPY before one upsert takes them over.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     account_id bigint NOT NULL,
     grain text NOT NULL,
@@ -9,61 +17,40 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     is_current boolean NOT NULL,
     content_hash text NOT NULL,
     expense_count integer NOT NULL,
-    transaction_count integer NOT NULL,
-    touch boolean NOT NULL
+    transaction_count integer NOT NULL
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_incoming
--- A chunk's payloads, in the order of their keys so that two writers never deadlock.
+-- Only payloads that differ from the store's or must be touched: parsing and compressing them is most of the work.
 COPY incoming FROM STDIN;
 
 -- name: upsert_incoming
--- Store what differs or must be touched, leave other rows alone, and say which version each key has now.
+-- Store them, in one order of keys so that two writers never deadlock, and say which version each has now.
 -- A touched row is really updated even when nothing in it changes: that is what makes the write of an older
 -- snapshot fail. The version is the clock in microseconds but always above the old one: it never goes back.
-WITH written AS (
-    INSERT INTO metrics.period_metrics AS stored (
-        account_id, grain, period_start, payload, version, as_of, is_current, fingerprint,
-        content_hash, expense_count, transaction_count, computed_at, computed_by
-    )
-    SELECT
-        incoming.account_id, incoming.grain, incoming.period_start, incoming.payload,
-        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-        incoming.as_of, incoming.is_current, :fingerprint,
-        incoming.content_hash, incoming.expense_count, incoming.transaction_count, clock_timestamp(), :computed_by
-    FROM incoming
-    LEFT JOIN metrics.period_metrics AS old USING (account_id, grain, period_start)
-    WHERE :force
-       OR incoming.touch
-       OR old.version IS NULL
-       OR old.content_hash <> incoming.content_hash
-       OR old.fingerprint <> :fingerprint
-    ORDER BY incoming.account_id, incoming.grain, incoming.period_start
-    ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
-        payload = excluded.payload,
-        version = greatest(stored.version + 1, excluded.version),
-        as_of = excluded.as_of,
-        is_current = excluded.is_current,
-        fingerprint = excluded.fingerprint,
-        content_hash = excluded.content_hash,
-        expense_count = excluded.expense_count,
-        transaction_count = excluded.transaction_count,
-        computed_at = excluded.computed_at,
-        computed_by = excluded.computed_by
-    RETURNING account_id, grain, period_start, version, computed_at, computed_by
+INSERT INTO metrics.period_metrics AS stored (
+    account_id, grain, period_start, payload, version, as_of, is_current, fingerprint,
+    content_hash, expense_count, transaction_count, computed_at, computed_by
 )
 SELECT
-    incoming.account_id,
-    incoming.grain,
-    incoming.period_start,
-    coalesce(written.version, stored.version) AS version,
-    coalesce(written.computed_at, stored.computed_at) AS computed_at,
-    coalesce(written.computed_by, stored.computed_by) AS computed_by,
-    written.version IS NOT NULL AS rewritten
+    account_id, grain, period_start, payload,
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+    as_of, is_current, :fingerprint,
+    content_hash, expense_count, transaction_count, clock_timestamp(), :computed_by
 FROM incoming
-LEFT JOIN written USING (account_id, grain, period_start)
-LEFT JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
-ORDER BY incoming.account_id, incoming.grain, incoming.period_start;
+ORDER BY account_id, grain, period_start
+ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
+    payload = excluded.payload,
+    version = greatest(stored.version + 1, excluded.version),
+    as_of = excluded.as_of,
+    is_current = excluded.is_current,
+    fingerprint = excluded.fingerprint,
+    content_hash = excluded.content_hash,
+    expense_count = excluded.expense_count,
+    transaction_count = excluded.transaction_count,
+    computed_at = excluded.computed_at,
+    computed_by = excluded.computed_by
+RETURNING account_id, grain, period_start, version, computed_at, computed_by;
 
 -- name: stored_keys
 -- Which accounts, or of these accounts which, have a row for these periods: their payloads are kept exact even where the

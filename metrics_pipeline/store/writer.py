@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row
 
-from metrics_pipeline.changes.keys import Key
+from metrics_pipeline.changes.keys import Key, as_arrays, key_of
 from metrics_pipeline.changes.marks import Marks
 from metrics_pipeline.database import driver
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.payload import ComputedBy
-from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.periods import Period
 from metrics_pipeline.sql import queries, query
 
 
@@ -55,36 +56,53 @@ def write(
     (SQLSTATE 40001) when a row was changed after the transaction's snapshot.
     """
     contents = sorted(contents, key=key_order)
+    keys = [(content.account_id, content.period) for content in contents]
+    heads = connection.execute(query("stored_heads"), as_arrays(keys)).all()
+    changed = [
+        content
+        for content, key, head in zip(contents, keys, heads, strict=True)
+        if force or marks.cover(key) or (head.content_hash, head.fingerprint) != (content.hash, fingerprint)
+    ]
+    rows = _upsert(connection, changed, today, fingerprint, computed_by) if changed else {}
+    return [_stored(content, rows.get(key), head) for content, key, head in zip(contents, keys, heads, strict=True)]
+
+
+def _upsert(
+    connection: Connection, contents: Sequence[Content], today: date, fingerprint: str, computed_by: ComputedBy
+) -> dict[Key, Row[tuple[Any, ...]]]:
     connection.exec_driver_sql(queries()["incoming_table"])
+    columns = {period: _columns(period, today) for period in {content.period for content in contents}}
     with driver(connection).cursor() as cursor, cursor.copy(queries()["copy_incoming"]) as copy:
         for content in contents:
-            period = content.period
+            grain, start, as_of, is_current = columns[content.period]
             copy.write_row(
                 (
                     content.account_id,
-                    period.grain.value,
-                    period.start,
+                    grain,
+                    start,
                     content.json.decode(),
-                    period.as_of(today),
-                    period.is_current(today),
+                    as_of,
+                    is_current,
                     content.hash,
                     content.expense_count,
                     content.transaction_count,
-                    marks.cover((content.account_id, period)),
                 )
             )
-    rows = connection.execute(
-        query("upsert_incoming"), {"fingerprint": fingerprint, "computed_by": computed_by, "force": force}
-    ).all()
-    return [_stored(content, row) for content, row in zip(contents, rows, strict=True)]
+    rows = connection.execute(query("upsert_incoming"), {"fingerprint": fingerprint, "computed_by": computed_by})
+    return {key_of(row): row for row in rows}
 
 
-def _stored(content: Content, row: Row[tuple[object, ...]]) -> Stored:
+def _columns(period: Period, today: date) -> tuple[str, date, date, bool]:
+    return period.grain.value, period.start, period.as_of(today), period.is_current(today)
+
+
+def _stored(content: Content, written: Row[tuple[Any, ...]] | None, head: Row[tuple[Any, ...]]) -> Stored:
+    row = written or head
     return Stored(
-        account_id=row.account_id,
-        period=Period(Grain(row.grain), row.period_start),
+        account_id=content.account_id,
+        period=content.period,
         version=row.version,
-        rewritten=row.rewritten,
+        rewritten=written is not None,
         json=with_header(content.json, row),
     )
 

@@ -145,10 +145,11 @@ def test_listeners_hear_of_new_versions_only(publisher: Publisher, redis_client:
 def test_an_error_that_redis_gives_is_told_and_the_connection_stays_usable(publisher: Publisher, redis_client: Redis):
     """A key of another type under the name of an entry: that one fails, its neighbours are set."""
     redis_client.lpush(cache_key(2, MONTH), "not an entry")
+    connection = redis_client.client_id()
     with pytest.raises(MetricsPipelineError, match=r"Publishing 3 payloads: Redis refused .*WRONGTYPE"):
         publisher.publish([entry(1, account_id=n) for n in (1, 2, 3)], HOUR)
     assert (cached(redis_client, 1), cached(redis_client, 3)) == (b"v1", b"v1")
-    assert redis_client.ping() is True
+    assert redis_client.client_id() == connection  # a new one would mean that answers were left unread
     assert publisher.publish([entry(2, account_id=1)], HOUR).published == 1
 
 

@@ -139,6 +139,7 @@ def test_windows_of_one_grain_leave_no_gap_and_do_not_overlap() -> None:
         ("2026-01-01T10:00", ZoneInfo("Pacific/Kiritimati"), date(2026, 1, 2)),
         ("2025-11-02T03:59:59", HAVANA, date(2025, 11, 1)),
         ("2025-11-02T04:30", HAVANA, date(2025, 11, 2)),  # between its two midnights
+        ("2010-11-07T03:30", ZoneInfo("America/Goose_Bay"), date(2010, 11, 7)),  # 23:30 on the 6th again, after 00:01
         ("2011-12-30T09:59", APIA, date(2011, 12, 29)),
         ("2011-12-30T10:00", APIA, date(2011, 12, 31)),  # the 30th never began
     ],
