@@ -55,6 +55,11 @@ query($id: ID!) {
 }
 """
 
+UNDER_WAY = """
+{ runsOrError(filter: { statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING] }) {
+  ... on Runs { results { runId } } } }
+"""
+
 DAEMONS = """
 { instance { daemonHealth { allDaemonStatuses { daemonType, required, healthy } } } }
 """
@@ -170,6 +175,10 @@ class RunningUp:
     def _waits(self) -> bool:
         with self.engine.connect() as observer:
             return bool(observer.execute(text(WAITING)).scalar())
+
+    def has_runs_under_way(self) -> bool:
+        """Whether any run, of the sensor or a schedule for example, is queued or running."""
+        return bool(self.ask(UNDER_WAY)["results"])
 
     def healthy(self) -> bool:
         try:

@@ -20,7 +20,8 @@ RIGHT_STATE_SECONDS = 30
 
 @pytest.fixture
 def week(ui: RunningUp) -> Iterator[str]:
-    """A week whose payloads are nowhere yet."""
+    """A week whose payloads are nowhere yet, and no other run that could wait for the table instead."""
+    wait_until(lambda: not ui.has_runs_under_way(), "the runs of sensor and schedules to end")
     with ui.engine.begin() as connection:
         connection.execute(text("DELETE FROM metrics.period_metrics WHERE grain = 'week'"))
     for key in ui.redis.scan_iter("metrics:*:week:*"):
