@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
 from typing import Any
 
@@ -31,7 +31,6 @@ class World:
     pipeline: Pipeline
     redis: Redis
     connect: Callable[[], Connection]
-    _meanwhile: list[Callable[[], None]] = field(default_factory=list)
 
     def sql(self, statement: str, **parameters: Any) -> Any:
         """Run a statement in a transaction of its own; returns the first column of the first row, if any."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -29,7 +30,15 @@ class Marks:
 
     def accounts_of(self, period: Period) -> set[int]:
         """The accounts that have a mark of their own on the period."""
-        return {account_id for account_id, marked in self.tokens if marked == period and account_id != EVERYBODY}
+        return self._accounts.get(period, set())
+
+    @cached_property
+    def _accounts(self) -> dict[Period, set[int]]:
+        found: dict[Period, set[int]] = {}
+        for account_id, period in self.tokens:
+            if account_id != EVERYBODY:
+                found.setdefault(period, set()).add(account_id)
+        return found
 
     def of(self, keys: Iterable[Key]) -> Marks:
         return Marks({key: self.tokens[key] for key in keys if key in self.tokens})
