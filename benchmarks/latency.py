@@ -2,6 +2,7 @@
 
 `python -m benchmarks.latency` starts servers of its own with a sample, and edits one expense after
 another at random moments: until its four current entries are dropped, and until all four are published anew.
+Then the same with Dagster's default launcher, which starts a process for each run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -31,16 +33,22 @@ from metrics_pipeline.services.embedded import ensure_services, stop_services
 from metrics_pipeline.settings import Settings, load_settings
 from metrics_pipeline.source.sample import write_sample
 
-EDITS, ACCOUNTS, MONTHS = 50, 100, 12
+EDITS, EDITS_BY_DEFAULT_LAUNCHER, ACCOUNTS, MONTHS = 50, 15, 100, 12
 TARGETS = {"dropped": (1.0, 5.0), "published": (4.0, 10.0)}
 """Seconds at the median and at the 95th percentile."""
 
 _UP = """
+import sys
+from importlib import import_module
+from pathlib import Path
 from metrics_pipeline.services import up
 from metrics_pipeline.settings import load_settings
+import_module("metrics_pipeline.services.dagster_home")._INSTANCE = Path(sys.argv[1])
 raise SystemExit(up(load_settings()))
 """
-_LONGEST_SECONDS, _LOOK_EVERY_SECONDS, _LONGEST_PAUSE_SECONDS = 60.0, 0.003, 5.0
+_INSTANCE: Path = import_module("metrics_pipeline.services.dagster_home")._INSTANCE
+_START_SECONDS, _LONGEST_SECONDS = 300.0, 60.0
+_LOOK_EVERY_SECONDS, _LONGEST_PAUSE_SECONDS = 0.003, 5.0
 
 _EDIT = text(
     "UPDATE expenses SET amount = amount + 0.01 WHERE id = (SELECT id FROM expenses "
@@ -67,8 +75,8 @@ class Edit:
 
 
 @contextmanager
-def running(settings: Settings, log: Path) -> Iterator[None]:
-    """`up`, without the dashboard, until the block ends."""
+def running(settings: Settings, log: Path, instance: Path = _INSTANCE) -> Iterator[None]:
+    """`up`, without the dashboard and with this dagster.yaml, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -78,7 +86,8 @@ def running(settings: Settings, log: Path) -> Iterator[None]:
         "METRICS_START_DATE": settings.start_date.isoformat(),
     }
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-c", _UP], env=os.environ | own, stdout=output, stderr=output)
+        command = [sys.executable, "-c", _UP, str(instance)]
+        process = subprocess.Popen(command, env=os.environ | own, stdout=output, stderr=output)
     try:
         yield
     finally:
@@ -148,16 +157,36 @@ def measure(pipeline: Pipeline, edits: int) -> list[Edit]:
 
 
 def _warm_up(pipeline: Pipeline, account_id: int) -> None:
-    """The first edit waits for Dagster to start and is not counted."""
+    """Wait for Dagster to start; the first edit then finds cold processes, and is not counted."""
+    started = time.time()
+    while not _has_ticked(pipeline, started):
+        if time.time() - started > _START_SECONDS:
+            raise SystemExit(f"No sensor ticked within {_START_SECONDS:g} s; look at the log of `up`.")
+        time.sleep(0.5)
     edit(pipeline, account_id)
+
+
+def _has_ticked(pipeline: Pipeline, since: float) -> bool:
+    ticked = "SELECT EXISTS (SELECT FROM dagster.job_ticks WHERE extract(epoch FROM timestamp) > :since)"
+    with pipeline.engine.connect() as connection:
+        there = connection.execute(text("SELECT to_regclass('dagster.job_ticks') IS NOT NULL")).scalar_one()
+        return bool(there and connection.execute(text(ticked), {"since": since}).scalar_one())
 
 
 def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[round(share * (len(values) - 1))]
 
 
-def show(found: Sequence[Edit]) -> None:
-    table = Table(title=f"{len(found)} single edits, seconds after the commit")
+def with_default_launcher(folder: Path) -> Path:
+    """The same dagster.yaml, without the launcher that it names."""
+    parts = _INSTANCE.read_text().split("\n\n")
+    path = folder / "default-launcher.yaml"
+    path.write_text("\n\n".join(part for part in parts if "run_launcher:" not in part))
+    return path
+
+
+def show(found: Sequence[Edit], launcher: str) -> None:
+    table = Table(title=f"{len(found)} single edits, seconds after the commit, {launcher}")
     for name in ("", "p50", "target", "p95", "target", "longest"):
         table.add_column(name, justify="left" if not name else "right")
     phases = {
@@ -178,6 +207,7 @@ def show(found: Sequence[Edit]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--edits", type=int, default=EDITS)
+    parser.add_argument("--default-launcher-edits", type=int, default=EDITS_BY_DEFAULT_LAUNCHER, help="0: none")
     parser.add_argument("--accounts", type=int, default=ACCOUNTS)
     parser.add_argument("--months", type=int, default=MONTHS)
     options = parser.parse_args()
@@ -186,6 +216,7 @@ def main() -> None:
         settings = settings.model_copy(update={"start_date": settings.today() - timedelta(days=options.months * 30)})
         urls = ensure_services(settings)
         found: list[Edit] = []
+        by_default: list[Edit] = []
         try:
             with Pipeline(settings.model_copy(update=vars(urls))) as pipeline:
                 pipeline.migrate()
@@ -199,9 +230,14 @@ def main() -> None:
                 pipeline.calculate(all_history=True)  # or the sample itself is what there is to refresh
                 with running(settings, Path(home, "up.log")):
                     found = measure(pipeline, options.edits)
+                if options.default_launcher_edits:
+                    with running(settings, Path(home, "default.log"), with_default_launcher(Path(home))):
+                        by_default = measure(pipeline, options.default_launcher_edits)
         finally:
             stop_services(settings)
-    show(found)
+    show(found, "warm workers")
+    if by_default:
+        show(by_default, "Dagster's default launcher")
 
 
 if __name__ == "__main__":

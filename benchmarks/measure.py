@@ -15,7 +15,7 @@ from redis import Redis
 
 Result = TypeVar("Result")
 
-_MEMORY_SAMPLE_SECONDS = 0.01
+_MEMORY_SAMPLE_SECONDS = 0.05
 
 
 @dataclass

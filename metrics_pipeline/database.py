@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
 from metrics_pipeline.errors import DatabaseUnavailable, SchemaError
 
@@ -16,18 +16,21 @@ RETRYABLE_SQLSTATES = {
     "40P01",  # deadlock
     "42704",  # the exported snapshot is gone with its transaction
 }
+_SESSION = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
+_STOOD_STILL = "25P03"  # idle in a transaction for longer than allowed
 
 
 def connect_engine(url: str, pool_size: int = 5) -> Engine:
     """An engine for a `postgresql+psycopg://` URL; nothing is opened before the first use.
 
-    Sessions speak UTC, so that no result depends on the server's own time zone.
+    Sessions speak UTC, so that no result depends on the server's own time zone. A transaction in which a
+    process stands still for a minute (a suspended machine) is ended by the server, as others wait for its rows.
     """
     return create_engine(
         url,
         pool_size=pool_size,
         pool_pre_ping=True,
-        connect_args={"application_name": "metrics_pipeline", "options": "-c timezone=UTC"},
+        connect_args={"application_name": "metrics_pipeline", "options": _SESSION},
     )
 
 
@@ -38,6 +41,12 @@ def snapshot_transaction(engine: Engine, exported: str | None = None) -> Iterato
         if exported:
             connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'")
         yield connection
+
+
+def only_reads(connection: Connection) -> None:
+    """Make the transaction that begins now a read-only one. Nobody waits for it, so it may take any time."""
+    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 @contextmanager
@@ -52,6 +61,13 @@ def domain_errors(action: str) -> Iterator[None]:
             f"{action}: PostgreSQL did not answer ({_first_line(error)}). "
             "Check that it runs and that METRICS_DATABASE_URL points to it."
         ) from error
+    except (InternalError, psycopg.InternalError) as error:
+        if _sqlstate(error) != _STOOD_STILL:
+            raise
+        raise DatabaseUnavailable(
+            f"{action}: PostgreSQL ended a transaction in which this process had stood still. Nothing of it was "
+            "written; it can be tried again. Look whether the machine was suspended, or is short of memory."
+        ) from error
     except (ProgrammingError, psycopg.ProgrammingError) as error:
         if is_retryable(error):
             raise
@@ -62,8 +78,15 @@ def domain_errors(action: str) -> Iterator[None]:
 
 def is_retryable(error: BaseException) -> bool:
     """Whether a new transaction on a new snapshot may succeed where this one failed."""
+    return _sqlstate(error) in RETRYABLE_SQLSTATES
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error of the database is one that a later try may not meet: see above, or a lost connection."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(cause, "sqlstate", None) in RETRYABLE_SQLSTATES
+    return is_retryable(error) or isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
@@ -71,6 +94,11 @@ def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
     return raw
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None)
 
 
 def _first_line(error: BaseException) -> str:

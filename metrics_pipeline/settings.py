@@ -10,18 +10,27 @@ from zoneinfo import ZoneInfo
 
 from babel import localedata
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from metrics_pipeline.errors import ConfigurationError
+from metrics_pipeline.monitor.limits import Limits
 from metrics_pipeline.periods import local_today
 
 
 class Settings(BaseSettings):
     """What the pipeline needs to know. Each field is the environment variable METRICS_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="METRICS_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="METRICS_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+    )
 
     database_url: str | None = Field(
         None, description="PostgreSQL with the expense tables; unset starts an embedded server."
@@ -40,7 +49,13 @@ class Settings(BaseSettings):
     ttl_background_seconds: int = Field(4 * 3600, gt=0, description="Cache lifetime of background results.")
     ttl_on_demand_seconds: int = Field(3600, gt=0, description="Cache lifetime of results made for one read.")
     chunk_payloads: int = Field(2000, gt=0, description="Payloads stored by one transaction.")
-    worker_concurrency: int = Field(2, gt=0, description="Runs that one worker does at once.")
+    memory_budget_mb: float = Field(
+        1500.0,
+        gt=0,
+        description="Megabytes that the expenses of one run may take; more are computed in portions of accounts.",
+    )
+    shards: int = Field(1, gt=0, le=1024, description="Runs that share the accounts of one hourly computation.")
+    worker_concurrency: int = Field(4, gt=0, description="Runs that one worker does at once: the four of a change.")
     max_concurrent_runs: int | None = Field(
         None,
         gt=0,
@@ -64,6 +79,19 @@ class Settings(BaseSettings):
     )
     dashboard_locale: str | None = Field(
         None, description="How numbers are written, for example de_DE; unset follows each browser."
+    )
+    retention_run_days: float = Field(
+        30.0, ge=1, description="Dagster's records of runs are deleted after so long, unless a page still needs them."
+    )
+    monitor: Limits = Field(default_factory=Limits, description="Where the monitor draws its lines.")
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Told by POST when health changes and when runs fail for good; Slack's webhooks do."
+    )
+    alert_secret: SecretStr | None = Field(
+        None, description="Signs what the webhook is told, 32 characters or more; unset sends it unsigned."
+    )
+    heartbeat_url: SecretStr | None = Field(
+        None, description="Fetched after each hourly calculation that went well, for a dead man's switch."
     )
 
     @field_validator("database_url")
@@ -102,7 +130,7 @@ class Settings(BaseSettings):
             return tuple(sorted({part.strip().lower() for part in value.split(",") if part.strip()}))
         return value
 
-    @field_validator("dashboard_secret")
+    @field_validator("dashboard_secret", "alert_secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and len(secret.get_secret_value()) < 32:
@@ -115,6 +143,13 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("is not a web address; write it as https://metrics.example.org")
         return url.rstrip("/") if url else None
+
+    @field_validator("alert_webhook_url", "heartbeat_url")
+    @classmethod
+    def _secret_web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("is not a web address; write it as https://hooks.example.org/path")
+        return url
 
     @field_validator("dashboard_locale")
     @classmethod
@@ -145,9 +180,25 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    @cached_property
+    def dashboard_address(self) -> str:
+        """Where a browser reaches the dashboard, without a slash at the end."""
+        if self.dashboard_url:
+            return self.dashboard_url
+        # "All addresses" is not one to visit.
+        host = "127.0.0.1" if self.dashboard_host in ("0.0.0.0", "::") else self.dashboard_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.dashboard_port}"
+
     def today(self, now: datetime | None = None) -> date:
         """The local day that holds `now` (aware; default: the machine's clock)."""
         return local_today(now or datetime.now(timezone.utc), self.zone)
+
+    @classmethod
+    def variables(cls) -> dict[str, FieldInfo]:
+        """Every environment variable, with what it sets."""
+        fields = {name: field for name, field in cls.model_fields.items() if name != "monitor"}
+        fields |= {f"monitor_{name}": field for name, field in Limits.model_fields.items()}
+        return {f"METRICS_{name.upper()}": field for name, field in fields.items()}
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -156,7 +207,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
-            f"METRICS_{'_'.join(str(part) for part in item['loc'][:1]).upper()}: "
+            f"METRICS_{'_'.join(part for part in item['loc'] if isinstance(part, str)).upper()}: "
             f"{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         ]

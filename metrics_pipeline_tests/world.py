@@ -57,9 +57,10 @@ class World:
         while self.refresh_stale():
             self.absorb()
 
-    def hourly(self, periods: list[Period] | None = None) -> Outcome:
-        """What the schedule's runs do."""
-        return self.pipeline.refresh(RefreshRequest(periods or CURRENT, TODAY, computed_by="schedule"))
+    def hourly(self, periods: list[Period] | None = None, **options: Any) -> Outcome:
+        """What the schedule's runs do, unless options say otherwise."""
+        options = {"only_outdated": True, **options}
+        return self.pipeline.refresh(RefreshRequest(periods or CURRENT, TODAY, computed_by="schedule", **options))
 
     def wrong(self) -> list[str]:
         """Every difference of a stored or cached payload from the reference; empty when all is right."""

@@ -6,6 +6,7 @@ JSON: Redis compares versions as text without parsing, and a reader sees at once
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from metrics_pipeline.metrics.compute import FINGERPRINT_WIDTH
@@ -32,4 +33,10 @@ class Entry(NamedTuple):
 
 def cache_key(account_id: int, period: Period) -> str:
     """The braces keep all keys of one account on one Redis Cluster slot, so that MGET takes them at once."""
-    return f"metrics:{{{account_id}}}:{period.grain.value}:{period.key}"
+    return f"metrics:{{{account_id}}}:{_name(period)}"
+
+
+@lru_cache(maxsize=10_000)
+def _name(period: Period) -> str:
+    """Thousands of keys name the same few periods."""
+    return f"{period.grain.value}:{period.key}"

@@ -28,6 +28,7 @@ class Absorbed:
     Attributes:
         outside: changes that no partition depends on: long before the start date, or after today.
         missed: a change could not be logged, so that everything was marked.
+        more: the log was longer than the batch, or the time for it: what follows may mark the same periods again.
     """
 
     changes: int = 0
@@ -35,6 +36,7 @@ class Absorbed:
     outside: int = 0
     oldest_at: datetime | None = None
     missed: bool = False
+    more: bool = False
 
     def __add__(self, other: Absorbed) -> Absorbed:
         times = [at for at in (self.oldest_at, other.oldest_at) if at]
@@ -44,6 +46,7 @@ class Absorbed:
             self.outside + other.outside,
             min(times, default=None),
             self.missed or other.missed,
+            other.more,
         )
 
 
@@ -68,6 +71,7 @@ def absorb(connection: Connection, *, zone: ZoneInfo, earliest: date, today: dat
         marks=len(marking),
         outside=sum(not reaches(change, earliest, today) for change in changes),
         oldest_at=min(row.changed_at for row in rows),
+        more=len(rows) >= _NEWEST + _OLDEST,
     )
 
 

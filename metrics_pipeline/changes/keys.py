@@ -15,14 +15,26 @@ Key = tuple[int, Period]
 """Account id and period."""
 
 
-def as_arrays(keys: Iterable[Key]) -> dict[str, list[Any]]:
+def as_arrays(keys: Iterable[Key]) -> dict[str, str]:
+    """Keys as PostgreSQL's array literals: the driver would turn every element into text by a call of its own."""
     keys = list(keys)
-    return {"account_ids": [account_id for account_id, _ in keys], **period_arrays(period for _, period in keys)}
+    return {
+        "account_ids": f"{{{','.join([str(account_id) for account_id, _ in keys])}}}",
+        **period_arrays([period for _, period in keys]),
+    }
 
 
-def period_arrays(periods: Iterable[Period]) -> dict[str, list[Any]]:
-    periods = list(periods)
-    return {"grains": [period.grain.value for period in periods], "starts": [period.start for period in periods]}
+def period_arrays(periods: Iterable[Period]) -> dict[str, str]:
+    texts = [_texts(period) for period in periods]
+    return {
+        "grains": f"{{{','.join([grain for grain, _ in texts])}}}",
+        "starts": f"{{{','.join([start for _, start in texts])}}}",
+    }
+
+
+@lru_cache(maxsize=10_000)
+def _texts(period: Period) -> tuple[str, str]:
+    return period.grain.value, period.key
 
 
 def key_of(row: Row[tuple[Any, ...]]) -> Key:

@@ -23,7 +23,7 @@ class Marks:
     tokens: dict[Key, int] = field(default_factory=dict)
 
     def cover(self, key: Key) -> bool:
-        return key in self.tokens or (EVERYBODY, key[1]) in self.tokens
+        return bool(self.tokens) and (key in self.tokens or (EVERYBODY, key[1]) in self.tokens)
 
     def is_wide(self, period: Period) -> bool:
         return (EVERYBODY, period) in self.tokens
@@ -41,7 +41,7 @@ class Marks:
         return found
 
     def of(self, keys: Iterable[Key]) -> Marks:
-        return Marks({key: self.tokens[key] for key in keys if key in self.tokens})
+        return Marks({key: self.tokens[key] for key in keys if key in self.tokens}) if self.tokens else self
 
     def wildcards(self) -> Marks:
         return Marks({key: token for key, token in self.tokens.items() if key[0] == EVERYBODY})

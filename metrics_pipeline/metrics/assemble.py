@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,20 +24,20 @@ _BLOCK = 1000
 _CODE_VERSION = json_text(CODE_VERSION)
 
 
-@dataclass(frozen=True)
-class Content:
-    """A computed payload without its version and times, as JSON."""
+class Content(NamedTuple):
+    """A computed payload without its version and times, as JSON.
+
+    `hash` tells whether two contents are the same: 128 bits of BLAKE2b in hexadecimal.
+    `checksum`: of the period's undeleted expenses, as `metrics.checksum` has it.
+    """
 
     account_id: int
     period: Period
     json: bytes
+    hash: str
     expense_count: int
     transaction_count: int
-
-    @cached_property
-    def hash(self) -> str:
-        """Tells whether two contents are the same; 128 bits of BLAKE2b in hexadecimal."""
-        return hashlib.blake2b(self.json, digest_size=16).hexdigest()
+    checksum: int
 
 
 _PAYLOAD = template(
@@ -112,10 +110,22 @@ class PeriodAssembler:
             [json_text(self._currencies[position]) for position in positions.tolist()],
             figures.status_counts[positions].tolist(),
             self._by_account(positions),
+            figures.checksum[positions].tolist(),
             strict=True,
         )
-        for account_id, expenses, counted, merchants, categories, uncategorized, own, by_status, currencies in columns:
-            payload = _PAYLOAD % (
+        for (
+            account_id,
+            expenses,
+            counted,
+            merchants,
+            categories,
+            uncategorized,
+            own,
+            by_status,
+            currencies,
+            checksum,
+        ) in columns:
+            text = _PAYLOAD % (
                 SCHEMA,
                 _CODE_VERSION,
                 account_id,
@@ -128,7 +138,9 @@ class PeriodAssembler:
                 self._status_text(by_status),
                 currencies,
             )
-            yield Content(account_id, figures.period, payload.encode(), expenses, counted)
+            json = text.encode()
+            digest = hashlib.blake2b(json, digest_size=16).hexdigest()
+            yield Content(account_id, figures.period, json, digest, expenses, counted, checksum)
 
     def _status_text(self, counts: list[int]) -> str:
         found = [f"{status}:{count}" for status, count in zip(self._statuses, counts, strict=False) if count]

@@ -53,16 +53,18 @@ class Computation:
         account_ids: Collection[int] | None,
         timer: Timer,
         traced: Collection[int] = (),
+        everybody: bool | None = None,
     ) -> None:
         """
         Args:
             connection: in the transaction whose snapshot counts.
             account_ids: None for every active account; else these, as far as they exist.
             traced: accounts to compute as well, even if inactive or gone: they have a stored row or a mark.
+            everybody: whether every active account was asked for, of whom `account_ids` may be a portion.
         """
         started = time.perf_counter()
         self.periods, self._today, self._settings, self._timer = periods, today, settings, timer
-        self._everybody = account_ids is None
+        self._everybody = account_ids is None if everybody is None else everybody
         grains: set[Grain] = {period.grain for period in periods}
         wanted = None if account_ids is None else sorted(set(account_ids))
         self._dimensions = read_dimensions(connection, wanted, sorted(traced), grains, settings.default_currency)
@@ -74,6 +76,7 @@ class Computation:
             settings.zone,
             None if wanted is None else self._dimensions.account_ids,
             np.unique(np.array([budget.account_id for budget in budgets], np.int64)),
+            by_account=not self._everybody or wanted is None,
         )
         self.rows_read = expenses.account.size + expenses.history.account.size
         started = timer.add("pull", started)

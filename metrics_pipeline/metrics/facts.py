@@ -17,10 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metrics_pipeline.metrics.checksum import add_up, checksums
 from metrics_pipeline.metrics.exact import Ints, sum_by
 from metrics_pipeline.metrics.pull import NO_CATEGORY, Dimensions, Expenses, pg_micros
 from metrics_pipeline.metrics.scope import Range, Scope
 from metrics_pipeline.periods import start_of_day
+
+_SMALL_TABLE = 2**16
+"""A table over all codes may have so many entries; more only if there are as many expenses."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Facts:
     visit_account: Ints
     any_day: NDArray[Any]
     any_account_status: NDArray[Any]
+    any_checksum: Ints
     statuses: list[str]
 
     def rows_of(self, days: Range) -> slice:
@@ -109,6 +114,12 @@ class Facts:
         accounts, kinds = self.universe.account_ids.size, max(len(self.statuses), 1)
         return np.bincount(self.any_account_status[part], minlength=accounts * kinds).reshape(accounts, kinds)
 
+    def checksums_of(self, days: Range) -> Ints:
+        """By account, the sum of the checksums of its undeleted expenses."""
+        part = _slice(self.any_day, self.first_day, days)
+        account = self.any_account_status[part] // max(len(self.statuses), 1)
+        return add_up(account, self.any_checksum[part], self.universe.account_ids.size)
+
 
 def encode(
     expenses: Expenses,
@@ -121,7 +132,8 @@ def encode(
     past, first_day = expenses.history, scope.first_day
     accounts = dimensions.account_ids
     account = np.concatenate([_positions(accounts, past.account), _positions(accounts, expenses.account)])
-    day = np.concatenate([past.day - first_day.toordinal(), _local_days(expenses.micros, scope.rows, first_day, zone)])
+    row_day = local_days(expenses.micros, scope.rows, zone)
+    day = np.concatenate([past.day, row_day]) - first_day.toordinal()
     known = np.flatnonzero(account >= 0)
     known = known[np.argsort(_narrow(day[known]), kind="stable")]
 
@@ -141,6 +153,7 @@ def encode(
     currency = np.array([currencies.index(code) for code, _ in kind.labels], np.int64)[kind.codes]
     status = np.array([statuses.index(label) for _, label in kind.labels], np.int64)[kind.codes]
     is_row = column(0, 1) == 1
+    checksum = checksums(expenses.category, expenses.kind, expenses.cents, expenses.merchant, row_day)
 
     universe, pair = _number_pairs(
         dimensions,
@@ -161,6 +174,7 @@ def encode(
         visit_account=visit_account,
         any_day=day[is_row],
         any_account_status=(account * max(len(statuses), 1) + status)[is_row],
+        any_checksum=column(0, checksum)[is_row],
         statuses=statuses,
     )
 
@@ -197,6 +211,7 @@ def _number_pairs(
     position = {NO_CATEGORY if id is None else id: n for n, id in enumerate(categories)}
     category_position = np.array([position[int(code)] for code in unique], np.int64)[codes]
 
+    accounts = dimensions.account_ids.size
     account_position = {int(id): n for n, id in enumerate(dimensions.account_ids)}
     wanted = [
         (account_position[budget.account_id] * len(currencies) + currencies.index(budget.currency)) * len(categories)
@@ -206,22 +221,37 @@ def _number_pairs(
         for id in budget.category_ids or (NO_CATEGORY,)
     ]
     pair_code = (account * len(currencies) + currency) * len(categories) + category_position
-    first_seen, unique_codes = pd.factorize(np.concatenate([pair_code, np.array(wanted, np.int64)]))
-    order = np.argsort(unique_codes)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
-    group_codes, pair_group = np.unique(unique_codes[order] // len(categories), return_inverse=True)
+    pair_codes, pair = _numbered(
+        np.concatenate([pair_code, np.array(wanted, np.int64)]), accounts * len(currencies) * len(categories)
+    )
+    group_codes, pair_group = np.unique(pair_codes // len(categories), return_inverse=True)
     universe = Universe(
         account_ids=dimensions.account_ids,
         currencies=currencies,
         categories=categories,
         category_names=names,
         pair_group=pair_group,
-        pair_category=unique_codes[order] % len(categories),
+        pair_category=pair_codes % len(categories),
         group_account=group_codes // max(len(currencies), 1),
         group_currency=group_codes % max(len(currencies), 1),
     )
-    return universe, rank[first_seen[: account.size]]
+    return universe, pair[: account.size]
+
+
+def _numbered(codes: Ints, end: int) -> tuple[Ints, Ints]:
+    """The distinct codes, ascending, and the place of each code among them; all are from 0 up to `end`."""
+    if end > max(codes.size, _SMALL_TABLE):
+        numbers, distinct = pd.factorize(codes)
+        order = np.argsort(distinct)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size)
+        return distinct[order], rank[numbers]
+    found = np.zeros(end, bool)  # looking into a table takes a third of the time that hashing takes
+    found[codes] = True
+    distinct = np.flatnonzero(found)
+    place = np.empty(end, np.int64)
+    place[distinct] = np.arange(distinct.size)
+    return distinct, place[codes]
 
 
 def _number_visits(account: Ints, merchant: Ints) -> tuple[NDArray[Any], Ints]:
@@ -245,11 +275,11 @@ def _positions(sorted_ids: Ints, ids: Ints) -> Ints:
     return positions
 
 
-def _local_days(micros: Ints, rows: Range, first_day: date, zone: ZoneInfo) -> Ints:
-    """The local day of each instant, counted from `first_day`, by the bounds that windows have."""
+def local_days(micros: Ints, rows: Range, zone: ZoneInfo) -> Ints:
+    """The ordinal of the local day of each instant in the range, by the bounds that windows have."""
     count = (rows.end - rows.first).days
     starts = [pg_micros(start_of_day(rows.first + timedelta(days=n), zone)) for n in range(count)]
-    return np.searchsorted(np.array(starts), micros, side="right") - 1 + (rows.first - first_day).days
+    return np.searchsorted(np.array(starts), micros, side="right") - 1 + rows.first.toordinal()
 
 
 def _narrow(day: Ints) -> NDArray[Any]:

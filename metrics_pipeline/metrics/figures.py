@@ -69,6 +69,7 @@ class PeriodFigures:
     unique_categories: Ints
     uncategorized: Ints
     status_counts: Ints
+    checksum: Ints
 
 
 def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
@@ -103,6 +104,7 @@ def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
         unique_categories=_unique_categories(facts, pair_count),
         uncategorized=_by_account(facts, universe.group_account[universe.pair_group], uncategorized),
         status_counts=facts.status_counts(days),
+        checksum=facts.checksums_of(days),
     )
 
 

@@ -72,7 +72,10 @@ class Expenses:
 
 @dataclass(frozen=True)
 class History:
-    """Sums of expenses before the rows. `day` is the ordinal of the first day of the sum's range."""
+    """Sums of expenses before the rows. `day` is the ordinal of the first day of the sum's range.
+
+    `category` is told of accounts with budgets only; the others' sums are all without one.
+    """
 
     account: Ints
     category: Ints
@@ -117,10 +120,21 @@ _BUDGET_COLUMNS = ("id", "account_id", "name", "cents", "start_date", "end_date"
 
 
 def read_expenses(
-    connection: Connection, scope: Scope, zone: ZoneInfo, account_ids: Ints | None, budget_account_ids: Ints
+    connection: Connection,
+    scope: Scope,
+    zone: ZoneInfo,
+    account_ids: Ints | None,
+    budget_account_ids: Ints,
+    by_account: bool,
 ) -> Expenses:
-    """The rows of the scope and the sums before it. `account_ids` None reads every account."""
+    """The rows of the scope and the sums before it.
+
+    Args:
+        account_ids: None reads every account.
+        by_account: they are few enough to be looked up one by one.
+    """
     wanted = None if account_ids is None else account_ids.tolist()
+    with_budgets = budget_account_ids.tolist()
     rows = read_bigints(
         connection,
         "expense_rows",
@@ -128,13 +142,14 @@ def read_expenses(
             "rows_from": start_of_day(scope.rows.first, zone),
             "rows_until": start_of_day(scope.rows.end, zone),
             "account_ids": wanted,
+            "by_account": by_account,
         },
         columns=6,
     )
     history = np.concatenate(
         [
-            _read_history(connection, scope.history, zone, wanted),
-            _read_history(connection, scope.budget_history, zone, budget_account_ids.tolist()),
+            _read_history(connection, scope.history, zone, wanted, with_budgets, by_account),
+            _read_history(connection, scope.budget_history, zone, with_budgets, with_budgets, by_account),
         ],
         axis=1,
     )
@@ -160,7 +175,12 @@ def currency_code(code: str | None) -> str:
 
 
 def _read_history(
-    connection: Connection, segments: Sequence[Range], zone: ZoneInfo, account_ids: list[int] | None
+    connection: Connection,
+    segments: Sequence[Range],
+    zone: ZoneInfo,
+    account_ids: list[int] | None,
+    with_categories: list[int],
+    by_account: bool,
 ) -> Ints:
     if not segments or account_ids == []:
         return np.zeros((7, 0), np.int64)
@@ -174,6 +194,8 @@ def _read_history(
             "history_until": instants[-1],
             "bounds": instants,
             "account_ids": account_ids,
+            "by_account": by_account,
+            "with_categories": with_categories,
         },
         columns=7,
     )

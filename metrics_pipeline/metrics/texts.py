@@ -77,8 +77,11 @@ def _numbers(places: int) -> _Decimals:
 
 def _texts(scaled: NDArray[Any], decimals: _Decimals) -> list[str]:
     """Each integer as a decimal; -2**63 must not be among them: numpy has no absolute value of it."""
-    small, write = decimals.small, decimals.text
-    texts = [small[size] if size < _SMALL else write(size) for size in abs(scaled).tolist()]
+    small, start, endings, unit = decimals.small, decimals.start, decimals.endings, len(decimals.endings)
+    texts = [
+        small[size] if size < _SMALL else f"{start}{size // unit}{endings[size % unit]}"
+        for size in abs(scaled).tolist()
+    ]
     for place in np.flatnonzero(scaled < 0).tolist():
         texts[place] = f"{decimals.start}-{texts[place][len(decimals.start) :]}"
     return texts

@@ -57,29 +57,39 @@ def plan_refresh(
     now: datetime,
     debounce: Debounce,
     warm: Collection[Period],
-    busy: Collection[Grain] = (),
+    busy: Collection[Period] = (),
     backfilling: bool = False,
+    draining: bool = False,
 ) -> RefreshPlan:
     """Decide from everything that is stale, not only from what changed last: a request that died is made again.
 
     Args:
         warm: the latest periods: they are refreshed before a backfill gets to the rest.
-        busy: grains with a refresh on its way, which the same accounts would meet.
+        busy: periods with a refresh on its way, which the same accounts would meet.
         backfilling: whether an earlier backfill of stale periods is not over.
+        draining: whether much of the log is still to come. It marks whole partitions again and again, so that
+            these are refreshed once, after it; what concerns single accounts does not wait for it.
     """
-    free = [each for each in backlog if each.period.grain not in busy]
+    free = [each for each in backlog if each.period not in busy]
     if not free:
-        return RefreshPlan([], [], _all_busy(backlog, busy))
-    if (seconds := debounce.remaining(free, now)) > 0:
-        return RefreshPlan([], [], f"{len(free)} stale periods wait {seconds:.1f} s more for the changes to pause")
-    narrow = [each.period for each in free if not each.everybody]
+        return RefreshPlan([], [], _all_busy(backlog))
+    ready = [each for each in free if not (draining and each.everybody)]
+    narrow = [each.period for each in ready if not each.everybody]
     many = len(stretches(narrow)) > MOST_RUNS or len(narrow) > MOST_PARTITIONS
-    soon = {each.period for each in free if each.period in warm or not (each.everybody or many)}
-    runs = stretches(soon)
-    wide = [each.period for each in free if each.period not in soon]
-    if backfilling and wide:
-        return RefreshPlan(runs, [], f"{_told(runs)}; {len(wide)} periods wait for the backfill under way")
-    return RefreshPlan(runs, wide, _told(runs) + (f"; a backfill of {len(wide)} periods" if wide else ""))
+    soon = [each for each in ready if each.period in warm or not (each.everybody or many)]
+    if backfilling or draining:
+        ready = soon
+    if not ready:
+        return RefreshPlan([], [], _left(len(free), draining))
+    if (seconds := debounce.remaining(ready, now)) > 0:
+        return RefreshPlan([], [], f"{len(ready)} stale periods wait {seconds:.1f} s more for the changes to pause")
+    runs = stretches(each.period for each in soon)
+    covered = {period for run in runs for period in run}
+    wide = [each.period for each in ready if each.period not in covered]
+    why = _told(runs) + (f"; a backfill of {len(wide)} periods" if wide else "")
+    if left := len(free) - len(ready):
+        why += f"; {_left(left, draining)}"
+    return RefreshPlan(runs, wide, why)
 
 
 def _told(runs: Iterable[Sequence[Period]]) -> str:
@@ -87,8 +97,12 @@ def _told(runs: Iterable[Sequence[Period]]) -> str:
     return f"refreshing {', '.join(told)}" if told else "nothing is refreshed at once"
 
 
-def _all_busy(backlog: Sequence[StalePeriod], busy: Collection[Grain]) -> str:
+def _left(periods: int, draining: bool) -> str:
+    return f"{periods} periods wait for the {'rest of the log' if draining else 'backfill under way'}"
+
+
+def _all_busy(backlog: Sequence[StalePeriod]) -> str:
     if not backlog:
         return "nothing is stale"
-    names = ", ".join(sorted(grain.value for grain in busy))
+    names = ", ".join(grain.value for grain in Grain if any(each.period.grain is grain for each in backlog))
     return f"{len(backlog)} stale periods wait for the refresh under way of {names}"

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from metrics_pipeline.errors import BadRequest
 from metrics_pipeline.metrics.payload import ComputedBy
 from metrics_pipeline.periods import Period
+from metrics_pipeline.planning.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class RefreshRequest:
         computed_by: who asks; written on every payload that changes.
         force: write and publish a new version even where nothing changed.
         only_stale: of these, just the accounts and periods that are marked stale.
+        only_outdated: of closed periods, just what is missing in the store, stale, or computed by older rules; the
+            cache entries of the rest are renewed as they are.
+        shard: of the accounts, just those in it; None: all.
     """
 
     periods: Sequence[Period]
@@ -30,6 +34,8 @@ class RefreshRequest:
     computed_by: ComputedBy = "manual"
     force: bool = False
     only_stale: bool = False
+    only_outdated: bool = False
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if not self.periods:
@@ -38,6 +44,8 @@ class RefreshRequest:
             check_begun(period, self.today)
         for account_id in self.account_ids or ():
             check_account_id(account_id)
+        if self.only_stale and self.only_outdated:
+            raise BadRequest("What is stale is part of what is outdated: ask for one of them.")
 
 
 @dataclass
@@ -45,20 +53,25 @@ class Outcome:
     """What a refresh did. Seconds are wall-clock time by phase; storing overlaps assembling.
 
     Attributes:
+        accounts: computed so far; `accounts_to_do`: of how many.
         payloads: computed and compared with the store.
         rewritten: of these, stored with a new version.
         superseded: not published, because the cache held a newer version.
+        renewed: cache entries whose lifetime was renewed without computing.
         overtaken: published and dropped again, because something changed meanwhile; it is marked for the next refresh.
         chunks_retried: met a newer write and were computed again.
         oldest_change_at: when the oldest of the changes behind the cleared marks was made.
+        share_done: from 0 to 1.
     """
 
     accounts: int = 0
+    accounts_to_do: int = 0
     rows_read: int = 0
     payloads: int = 0
     rewritten: int = 0
     published: int = 0
     superseded: int = 0
+    renewed: int = 0
     overtaken: int = 0
     marks_cleared: int = 0
     bytes_published: int = 0
@@ -66,11 +79,16 @@ class Outcome:
     payloads_by_period: dict[Period, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     oldest_change_at: datetime | None = None
+    share_done: float = 0.0
 
     def add_cleared(self, first_changes: Sequence[datetime]) -> None:
         """Count cleared marks, each told by when the oldest change behind it was made."""
         self.marks_cleared += len(first_changes)
         self.oldest_change_at = min(filter(None, [self.oldest_change_at, *first_changes]), default=None)
+
+    @property
+    def accounts_done(self) -> int:
+        return int(self.accounts_to_do * self.share_done)
 
     @property
     def total_seconds(self) -> float:

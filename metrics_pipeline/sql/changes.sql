@@ -14,9 +14,14 @@ WHERE logged.id = taken.id
 RETURNING logged.account_id, logged.grain, logged.first_at, logged.last_at, logged.changed_at;
 
 -- name: beginning
--- The earliest day with an expense or a stored payload: where "every account, always" begins.
+-- The earliest day with an expense or a stored payload: where "every account, always" begins. Dates that the driver
+-- can't read are passed over: no partition holds them.
 SELECT least(
-    (SELECT min(transaction_date) FROM expenses WHERE transaction_date > '-infinity'),
+    (
+        SELECT min(transaction_date)
+        FROM expenses
+        WHERE transaction_date >= '0001-01-02 00:00+00' AND transaction_date < '9999-12-30 00:00+00'
+    ),
     (
         SELECT min(first_of_grain.period_start)::timestamptz
         FROM unnest(CAST(:grains AS text[])) AS grain
@@ -94,6 +99,18 @@ JOIN metrics.stale_periods AS stale
 -- The versions that the store has now of these accounts, in ranges of them of some periods. Few accounts may lie
 -- far apart: without their list every row between them would travel.
 SELECT stored.account_id, stored.grain, stored.period_start, stored.version
+FROM unnest(
+    CAST(:grains AS text[]), CAST(:starts AS date[]), CAST(:lowest AS bigint[]), CAST(:highest AS bigint[])
+) AS published (grain, period_start, lowest, highest)
+JOIN metrics.period_metrics AS stored
+    ON stored.grain = published.grain
+    AND stored.period_start = published.period_start
+    AND stored.account_id BETWEEN published.lowest AND published.highest
+WHERE stored.account_id = ANY(CAST(:account_ids AS bigint[]));
+
+-- name: versions_summed
+-- The same rows, counted, and their versions added up.
+SELECT count(*) AS rows, coalesce(sum(stored.version), 0) AS versions
 FROM unnest(
     CAST(:grains AS text[]), CAST(:starts AS date[]), CAST(:lowest AS bigint[]), CAST(:highest AS bigint[])
 ) AS published (grain, period_start, lowest, highest)

@@ -9,3 +9,7 @@ WHERE datname = current_database()
     AND xact_start < :begun_before
 ORDER BY xact_start
 LIMIT 1;
+
+-- name: undelivered_alerts
+-- What could not be told to its receiver when last tried, and since when.
+SELECT kind, failing_since, error FROM metrics.alerts WHERE failing_since IS NOT NULL ORDER BY kind;

@@ -12,17 +12,18 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     account_id bigint NOT NULL,
     grain text NOT NULL,
     period_start date NOT NULL,
-    payload jsonb NOT NULL,
+    payload json NOT NULL,
     as_of date NOT NULL,
     is_current boolean NOT NULL,
     content_hash text NOT NULL,
     expense_count integer NOT NULL,
-    transaction_count integer NOT NULL
+    transaction_count integer NOT NULL,
+    source_checksum bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_incoming
--- Only payloads that differ from the store's or must be touched: parsing and compressing them is most of the work.
-COPY incoming FROM STDIN;
+-- Only payloads that differ from the store's or must be touched: compressing them is most of the work.
+COPY incoming FROM STDIN (ENCODING 'UTF8');
 
 -- name: upsert_incoming
 -- Store them, in one order of keys so that two writers never deadlock, and say which version each has now.
@@ -30,13 +31,15 @@ COPY incoming FROM STDIN;
 -- snapshot fail. The version is the clock in microseconds but always above the old one: it never goes back.
 INSERT INTO metrics.period_metrics AS stored (
     account_id, grain, period_start, payload, version, as_of, is_current, fingerprint,
-    content_hash, expense_count, transaction_count, computed_at, computed_by
+    content_hash, expense_count, transaction_count, source_checksum, seal, computed_at, computed_by
 )
 SELECT
     account_id, grain, period_start, payload,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     as_of, is_current, :fingerprint,
-    content_hash, expense_count, transaction_count, clock_timestamp(), :computed_by
+    content_hash, expense_count, transaction_count, source_checksum,
+    hash_record_extended(ROW (payload::text, content_hash, expense_count, transaction_count, source_checksum), 0),
+    clock_timestamp(), :computed_by
 FROM incoming
 ORDER BY account_id, grain, period_start
 ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
@@ -48,6 +51,8 @@ ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
     content_hash = excluded.content_hash,
     expense_count = excluded.expense_count,
     transaction_count = excluded.transaction_count,
+    source_checksum = excluded.source_checksum,
+    seal = excluded.seal,
     computed_at = excluded.computed_at,
     computed_by = excluded.computed_by
 RETURNING account_id, grain, period_start, version, computed_at, computed_by;
@@ -64,7 +69,7 @@ WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:ac
 -- One stored payload, what its header says, and whether anything says that it is stale: a mark, a logged change
 -- that was not absorbed, or changes that could not be logged. In one statement: between two, a whole refresh fits.
 SELECT
-    stored.payload, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
+    stored.payload::text, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
     stored.computed_at, stored.computed_by,
     EXISTS (
         SELECT FROM metrics.stale_periods AS stale
@@ -81,7 +86,7 @@ WHERE stored.account_id = :account_id AND stored.grain = :grain AND stored.perio
 -- name: servable_payloads
 -- Stored payloads of these periods that nothing says are stale, for publishing without computing.
 SELECT
-    stored.account_id, stored.grain, stored.period_start, stored.payload, stored.version, stored.as_of,
+    stored.account_id, stored.grain, stored.period_start, stored.payload::text, stored.version, stored.as_of,
     stored.is_current, stored.fingerprint, stored.computed_at, stored.computed_by
 FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
 JOIN metrics.period_metrics AS stored USING (grain, period_start)
@@ -95,7 +100,7 @@ WHERE stored.fingerprint = :fingerprint
 
 -- name: stored_payloads
 -- Stored payloads for export, by period and account.
-SELECT payload, version, computed_at, computed_by
+SELECT payload::text, version, computed_at, computed_by
 FROM metrics.period_metrics
 WHERE grain = ANY(CAST(:grains AS text[]))
   AND (CAST(:first AS date) IS NULL OR period_start >= CAST(:first AS date))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import orjson
 import pandas as pd
 from sqlalchemy import Connection, Row
 
-from metrics_pipeline.changes.keys import Key, key_of, period_arrays
+from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.planning.request import check_account_id
 from metrics_pipeline.sql import query
 from metrics_pipeline.store.writer import with_header
 
@@ -43,6 +43,10 @@ class Selection:
     first: date | None = None
     last: date | None = None
     account_ids: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        for account_id in self.account_ids or ():
+            check_account_id(account_id)
 
     def parameters(self) -> dict[str, object]:
         return {
@@ -77,6 +81,26 @@ def servable(
             yield key, row.version, _json_of(row)
 
 
+def servable_heads(
+    connection: Connection, periods: Sequence[Period], fingerprint: str, account_ids: Sequence[int] | None
+) -> Iterator[tuple[Key, int]]:
+    """Key and version of the stored payloads of these closed periods that may be served, streamed by account."""
+    wanted = None if account_ids is None else list(account_ids)
+    result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
+        query("servable_heads"), {**period_arrays(periods), "fingerprint": fingerprint, "account_ids": wanted}
+    )
+    for row in result:
+        key = key_of(row)
+        if (row.as_of, row.is_current) == (key[1].last_day, False):
+            yield key, row.version
+
+
+def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str) -> list[tuple[Key, int, bytes]]:
+    """Key, version and JSON of those of these stored payloads of closed periods that may be served."""
+    rows = connection.execute(query("servable_payloads_of"), {**as_arrays(keys), "fingerprint": fingerprint})
+    return [(key_of(row), row.version, _json_of(row)) for row in rows if not row.is_current]
+
+
 def stored_keys(connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None) -> set[Key]:
     """The account and period of every stored row of these periods: of everybody, or of these accounts."""
     wanted = None if account_ids is None else sorted(account_ids)
@@ -100,8 +124,5 @@ def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
 
 
 def _json_of(row: Row[tuple[Any, ...]]) -> bytes:
-    """The payload as it was computed. PostgreSQL's jsonb forgets the order of keys: the account's currency is first."""
-    payload = row.payload
-    own = payload["currency"]
-    payload["currencies"] = dict(sorted(payload["currencies"].items(), key=lambda item: (item[0] != own, item[0])))
-    return with_header(orjson.dumps(payload), row)
+    """The payload as it was computed, to the byte."""
+    return with_header(row.payload.encode(), row)

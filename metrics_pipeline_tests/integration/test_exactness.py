@@ -6,16 +6,19 @@ HYPOTHESIS_PROFILE=thorough tries many more examples than a normal run, and othe
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
 from redis import Redis
 
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
+from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline.settings import load_settings
 from metrics_pipeline_tests.reference import (
     differences,
@@ -52,7 +55,7 @@ class Subject:
     redis: Redis
     redis_url: str
 
-    def load(self, example: Example) -> Pipeline:
+    def load(self, example: Example, **overrides: object) -> Pipeline:
         """An example's rows in place of whatever is there, and a pipeline with its settings."""
         self.redis.flushdb()
         with self.database.engine.begin() as connection:
@@ -66,8 +69,41 @@ class Subject:
                 start_date=START_DATE,
                 excluded_statuses=example.excluded_statuses,
                 default_currency=example.default_currency,
+                **overrides,
             )
         )
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to compute the same: settings, and the requests that together ask for it."""
+
+    name: str
+    settings: dict[str, object] = field(default_factory=dict)
+    requests: Sequence[dict[str, object]] = ({},)
+
+    def refresh(self, pipeline: Pipeline, request: RefreshRequest) -> None:
+        for parts in self.requests:
+            pipeline.refresh(replace(request, **parts))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+SINGLE_SHOT = Mode("single shot")
+OTHER_MODES = [
+    *(Mode(f"chunks of {size}", {"chunk_payloads": size}) for size in (1, 3, 7)),
+    Mode("portions of 30 expenses", {"memory_budget_mb": 0.0055, "chunk_payloads": 7}),
+    Mode("portions of an account", {"memory_budget_mb": 0.0001}),
+    *(Mode(f"{n} shards", {}, [{"shard": Shard(i, n)} for i in range(1, n + 1)]) for n in (2, 5)),
+    Mode("what is outdated", {}, [{"only_outdated": True}]),
+    Mode(
+        "what is outdated, in shards and portions",
+        {"memory_budget_mb": 0.0055},
+        [{"only_outdated": True, "shard": Shard(i, 2)} for i in (2, 1)],
+    ),
+]
+modes = st.sampled_from([SINGLE_SHOT, *OTHER_MODES])
 
 
 @pytest.fixture
@@ -100,16 +136,16 @@ def check(example: Example, payload: dict, source: str) -> None:
 
 
 @tried(quickly=40, thoroughly=2000)
-@given(example=examples())
-def test_accounts_asked_for_get_exact_payloads_of_every_period(subject: Subject, example: Example):
+@given(example=examples(), mode=modes)
+def test_accounts_asked_for_get_exact_payloads_of_every_period(subject: Subject, example: Example, mode: Mode):
     """Inactive accounts and periods without any expense too; from the store and from the cache."""
     account_ids = [account.id for account in example.data.accounts]
     periods = [Period(Grain(grain), start) for grain, start in interesting_periods(example)]
     asked = {(account_id, p.grain.value, p.start) for account_id in account_ids for p in periods}
     note(f"{len(asked)} payloads")
 
-    with subject.load(example) as pipeline:
-        pipeline.refresh(RefreshRequest(periods, example.today, account_ids))
+    with subject.load(example, **mode.settings) as pipeline:
+        mode.refresh(pipeline, RefreshRequest(periods, example.today, account_ids))
 
         stored = {}
         for payload in pipeline.export(include_empty=True):
@@ -124,8 +160,10 @@ def test_accounts_asked_for_get_exact_payloads_of_every_period(subject: Subject,
 
 
 @tried(quickly=25, thoroughly=1000)
-@given(example=examples())
-def test_a_run_over_all_accounts_makes_just_the_payloads_that_are_needed(subject: Subject, example: Example):
+@given(example=examples(), mode=modes)
+def test_a_run_over_all_accounts_makes_just_the_payloads_that_are_needed(
+    subject: Subject, example: Example, mode: Mode
+):
     """Active accounts: every period with an expense of any status, and the current ones always."""
     periods = [Period(Grain(grain), start) for grain, start in interesting_periods(example)]
     active = {account.id for account in example.data.accounts if account.active}
@@ -141,8 +179,8 @@ def test_a_run_over_all_accounts_makes_just_the_payloads_that_are_needed(subject
         if p.start <= example.today < p.end
     }
 
-    with subject.load(example) as pipeline:
-        pipeline.refresh(RefreshRequest(periods, example.today))
+    with subject.load(example, **mode.settings) as pipeline:
+        mode.refresh(pipeline, RefreshRequest(periods, example.today))
 
         stored = list(pipeline.export(include_empty=True))
         assert {(p.account_id, p.grain.value, p.period_start) for p in stored} == with_expenses | current
@@ -154,26 +192,47 @@ def test_a_run_over_all_accounts_makes_just_the_payloads_that_are_needed(subject
 
 
 @tried(quickly=15, thoroughly=500)
-@given(before=examples(), after=examples())
-def test_payloads_follow_the_rows_when_those_are_replaced(subject: Subject, before: Example, after: Example):
+@given(before=examples(), after=examples(), mode=modes)
+def test_payloads_follow_the_rows_when_those_are_replaced(
+    subject: Subject, before: Example, after: Example, mode: Mode
+):
     """Computed over one data set, then again over another in its place: nothing of the first is left."""
     after = Example(before.zone, before.today, before.excluded_statuses, before.default_currency, after.data)
     periods = [
         Period(Grain(grain), start)
         for grain, start in sorted({*interesting_periods(before), *interesting_periods(after)})
     ]
-    with subject.load(before) as pipeline:
-        pipeline.refresh(RefreshRequest(periods, before.today, [account.id for account in before.data.accounts]))
+    with subject.load(before, **mode.settings) as pipeline:
+        asked = [account.id for account in before.data.accounts]
+        mode.refresh(pipeline, RefreshRequest(periods, before.today, asked))
         with pipeline.engine.begin() as connection:
             # Not TRUNCATE: rows that go one by one are what an application's users delete.
             for table in ("budget_categories", "budgets", "expenses", "categories", "email_accounts"):
                 connection.exec_driver_sql(f"DELETE FROM {table}")
             insert(connection, after.data)
 
+        # What tells the mode that only computes what is outdated; the others need no telling.
+        pipeline.absorb_changes(datetime.combine(after.today, time(12), after.zone))
         account_ids = [account.id for account in after.data.accounts]
-        pipeline.refresh(RefreshRequest(periods, after.today, account_ids))
+        mode.refresh(pipeline, RefreshRequest(periods, after.today, account_ids))
         for account_id in account_ids:
             for period in periods:
                 reading = pipeline.reader.get(account_id, period.grain, on=period.start, today=after.today)
                 payload = reading.payload.model_dump(mode="json", by_alias=True)
                 check(after, payload, reading.source)
+
+
+@tried(quickly=12, thoroughly=500)
+@given(example=examples())
+def test_every_mode_gives_the_same_bytes(subject: Subject, example: Example):
+    """Of everybody's payloads, in store and cache; version and times aside, which stand in front of the rest."""
+    periods = [Period(Grain(grain), start) for grain, start in interesting_periods(example)]
+    found = {}
+    for mode in (SINGLE_SHOT, *OTHER_MODES):
+        with subject.load(example, **mode.settings) as pipeline:
+            mode.refresh(pipeline, RefreshRequest(periods, example.today))
+            stored = {(p.account_id, p.grain, p.period_start) for p in pipeline.export(include_empty=True)}
+        entries = {key: subject.redis.get(key) for key in subject.redis.scan_iter("metrics:{*}:*:*")}
+        found[mode.name] = stored, {key: value.split(b'"schema"', 1)[1] for key, value in entries.items()}
+    for mode in OTHER_MODES:
+        assert found[mode.name] == found[SINGLE_SHOT.name], mode.name

@@ -16,11 +16,14 @@ from sqlalchemy import event, text
 
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.planning.portions import BYTES_PER_EXPENSE
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
+from metrics_pipeline.planning.shards import Shard
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
 HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
+CURRENT = [period for period in HOURLY if period.is_current(TODAY)]
 EXPENSES_AN_ACCOUNT = 40
 
 
@@ -94,18 +97,64 @@ def refresh(pipeline: Pipeline, monkeypatch, request: RefreshRequest) -> tuple[O
         return pipeline.refresh(request), work
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"only_outdated": True}, {"shard": Shard(1, 3)}], ids=["all", "hourly", "shard"]
+)
 @pytest.mark.parametrize("periods", [[MONTH], HOURLY], ids=["a month", "the hourly set"])
-def test_a_run_takes_as_many_statements_for_many_accounts_as_for_few(pipeline, monkeypatch, periods):
+def test_a_run_takes_as_many_statements_for_many_accounts_as_for_few(pipeline, monkeypatch, periods, options):
     found = {}
-    for accounts in (3, 60):
+    for accounts in (6, 60):
         spend(pipeline, accounts)
-        outcome, work = refresh(pipeline, monkeypatch, RefreshRequest(periods, TODAY))
-        assert outcome.accounts == accounts
-        assert outcome.payloads >= accounts * len(periods) // 2
+        outcome, work = refresh(pipeline, monkeypatch, RefreshRequest(periods, TODAY, **options))
+        assert outcome.accounts == (accounts // 3 if "shard" in options else accounts)
+        assert outcome.payloads >= outcome.accounts * len(periods) // 2
         found[accounts] = work
-    assert sorted(found[3].statements) == sorted(found[60].statements)
+    assert sorted(found[6].statements) == sorted(found[60].statements)
     # Enough for the two connections' own beginnings; twice that would be a statement for each something.
-    assert 8 < len(found[60].statements) <= 24
+    assert 8 < len(found[60].statements) <= 24 + 16 * ("only_outdated" in options)
+
+
+def test_portions_take_as_many_statements_each_and_read_no_row_twice(pipeline, monkeypatch):
+    """A budget of 150 expenses: three of these accounts, each with ten more for itself."""
+    spend(pipeline, 60)
+    whole, one = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY))
+    budget = 150 * BYTES_PER_EXPENSE / 1e6
+    with Pipeline(pipeline.settings.model_copy(update={"memory_budget_mb": budget})) as small:
+        outcome, work = refresh(small, monkeypatch, RefreshRequest(HOURLY, TODAY))
+    assert (outcome.accounts, outcome.payloads, outcome.rows_read) == (60, whole.payloads, whole.rows_read)
+    assert (outcome.rewritten, outcome.bytes_published) == (0, whole.bytes_published)
+    readings = [sum("expense.merchant_name" in s for s in each.statements) for each in (one, work)]
+    assert readings == [1, 20]
+    assert len(work.statements) <= len(one.statements) + 2 + 19 * 9
+
+
+def test_an_hourly_run_reads_the_expenses_of_current_periods_only(pipeline, monkeypatch):
+    """Once all is computed: no row from before this year, no closed payload rewritten or sent again."""
+    spend(pipeline, 12)
+    first, _ = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY, only_outdated=True))
+    again, work = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY, only_outdated=True))
+    current, _ = refresh(pipeline, monkeypatch, RefreshRequest(CURRENT, TODAY))
+    assert first.rewritten == first.payloads > again.payloads == current.payloads == 12 * len(Grain)
+    assert again.rewritten == 0
+    assert again.rows_read == current.rows_read
+    assert again.bytes_published == current.bytes_published < first.bytes_published // 2
+    assert again.renewed == first.payloads - current.payloads
+    assert sum("expense.merchant_name" in statement for statement in work.statements) == 1
+
+
+def test_rows_of_a_closed_period_are_read_for_the_accounts_that_changed_in_it(pipeline, monkeypatch):
+    spend(pipeline, 12)
+    closed = [period for period in HOURLY if not period.is_current(TODAY)]
+    refresh(pipeline, monkeypatch, RefreshRequest(closed, TODAY))
+    pipeline.absorb_changes(noon(TODAY))
+    refresh(pipeline, monkeypatch, RefreshRequest(closed, TODAY, only_stale=True))
+    with pipeline.engine.begin() as connection:
+        connection.execute(text("UPDATE expenses SET amount = amount + 1 WHERE email_account_id = 7"))
+    pipeline.absorb_changes(noon(TODAY))
+    outcome, _ = refresh(pipeline, monkeypatch, RefreshRequest(closed, TODAY, only_outdated=True))
+    assert outcome.accounts == 1
+    assert 0 < outcome.rows_read <= EXPENSES_AN_ACCOUNT
+    assert outcome.rewritten == outcome.payloads <= len(closed)
 
 
 def test_periods_of_one_run_share_one_reading_of_the_expenses(pipeline, monkeypatch):
@@ -169,3 +218,19 @@ def test_one_changed_expense_rewrites_only_the_payloads_that_depend_on_it(pipeli
 
 def cached_bytes(redis_client) -> int:
     return sum(redis_client.strlen(key) for key in redis_client.scan_iter("metrics:{*}:*:*"))
+
+
+def test_dead_rows_are_vacuumed_by_number_in_queues_and_by_a_small_share_in_the_store(pipeline):
+    with pipeline.engine.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT relname, reloptions FROM pg_class WHERE relnamespace = CAST('metrics' AS regnamespace) "
+                "AND relname IN ('expense_changes', 'stale_periods', 'cache_drops', 'period_metrics')"
+            )
+        )
+        options = {row.relname: set(row.reloptions or ()) for row in rows}
+    store = options.pop("period_metrics")
+    assert "autovacuum_vacuum_scale_factor=0.02" in store
+    queue = {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=5000"}
+    assert len(options) == 3
+    assert all(queue <= found for found in options.values())

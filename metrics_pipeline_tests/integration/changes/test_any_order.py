@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from metrics_pipeline import chunk, pipeline, refresh
 from metrics_pipeline.cache import checked
 from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline_tests.reference import differences, empty_tables, read
 from metrics_pipeline_tests.world import NOW, TODAY, World, before, between_snapshot_and_store, spend
 
@@ -132,14 +133,21 @@ class Machine(RuleBasedStateMachine):
         with before(self.patch, *where, die), suppress(Died):
             self.world.refresh_stale()
 
-    @rule(edit=EDITS, pick=st.integers(0, 50), on=DAYS, then=st.sampled_from(["nothing", "absorb", "settle"]))
-    def hourly_run_while_something_changes(self, edit, pick, on, then) -> None:
+    @rule(
+        edit=EDITS,
+        pick=st.integers(0, 50),
+        on=DAYS,
+        then=st.sampled_from(["nothing", "absorb", "settle"]),
+        outdated=st.booleans(),
+        shard=st.sampled_from([None, Shard(1, 2), Shard(2, 2)]),
+    )
+    def hourly_run_while_something_changes(self, edit, pick, on, then, outdated, shard) -> None:
         def change() -> None:
             self._edit(edit, pick, on)
             {"nothing": lambda: None, "absorb": self.world.absorb, "settle": self.world.settle}[then]()
 
         with between_snapshot_and_store(self.patch, change):
-            self.world.hourly(LATEST)
+            self.world.hourly(LATEST, only_outdated=outdated, shard=shard)
 
     @rule()
     def lose_the_cache(self) -> None:

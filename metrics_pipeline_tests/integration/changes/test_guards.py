@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from metrics_pipeline import pipeline, refresh
-from metrics_pipeline.cache import canary, checked
+from metrics_pipeline import pipeline, work
+from metrics_pipeline.cache import canary, checked, reader
 from metrics_pipeline.changes import missed
 from metrics_pipeline.changes.marks import Marks
 from metrics_pipeline.sql import queries
+from metrics_pipeline.store.reading import read_stored
 from metrics_pipeline_tests.integration.changes import test_interleavings as interleavings
 
 
@@ -44,6 +45,14 @@ WITHOUT_TOKENS = edited(
     "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
 )
 
+
+def in_two_statements(connection: Any, account_id: int, period: Any) -> Any:
+    """The stored payload by one look, whether it is stale by another."""
+    stored = read_stored(connection, account_id, period)
+    again = read_stored(connection, account_id, period)
+    return stored and replace(stored, stale=again.stale)
+
+
 GUARDS = [
     Guard(
         "a marked row is really updated, even when nothing in it changed",
@@ -52,7 +61,7 @@ GUARDS = [
     ),
     Guard(
         "an emptied period keeps a row, so that an older snapshot meets it",
-        replaced(refresh._Work, "_also", lambda *_: set()),
+        replaced(work.Part, "_also", lambda *_: set()),
         interleavings.test_a_truncated_table_leaves_nothing_of_it,
     ),
     Guard(
@@ -103,6 +112,11 @@ GUARDS = [
         "and once more when it has committed",
         replaced(missed, "misses_in_flight", lambda *_: True),
         interleavings.test_a_change_that_could_not_be_logged_and_commits_late_is_looked_for_again,
+    ),
+    Guard(
+        "a reader sees a row and what makes it stale in one statement",
+        replaced(reader, "read_stored", in_two_statements),
+        interleavings.test_a_refresh_that_fits_between_two_looks_of_a_reader,
     ),
 ]
 

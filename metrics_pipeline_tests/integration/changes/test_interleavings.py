@@ -9,6 +9,7 @@ import threading
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import event
 
 from metrics_pipeline import chunk, refresh
 from metrics_pipeline.cache import checked
@@ -273,7 +274,7 @@ def test_an_older_snapshot_that_saw_a_table_emptied_and_reloaded(world, monkeypa
         world.settle()
 
     # A truncated table is empty for older snapshots too, which have not read it yet.
-    with before(monkeypatch, refresh, "_work", reload):
+    with before(monkeypatch, refresh, "read_work", reload):
         world.hourly()
     assert world.wrong() == []
     assert world.total(1) == 30
@@ -352,6 +353,23 @@ def test_a_reader_that_computes_while_a_refresh_is_under_way(world, monkeypatch)
     world.settle()
     assert world.wrong() == []
     assert world.total(1) == 20
+
+
+def test_a_refresh_that_fits_between_two_looks_of_a_reader(world):
+    """By two statements the reader would see the row as it was before the refresh, and no mark as after it."""
+    expense = world.spend(1, 10)
+    world.settle()
+    world.sql("UPDATE expenses SET amount = 20 WHERE id = :id", id=expense)
+    pending = [world.settle]
+
+    @event.listens_for(world.pipeline.engine, "after_cursor_execute")
+    def after_the_first_look(_connection, _cursor, statement: str, *_: object) -> None:
+        if pending and "FROM metrics.period_metrics AS stored" in statement:
+            pending.pop()()
+
+    reading = world.pipeline.reader.get(1, Grain.DAY, today=TODAY, fresh=True)
+    assert pending == []
+    assert reading.payload.currencies["USD"].total == 20
 
 
 def test_a_change_that_could_not_be_logged_makes_everything_stale_at_once(world):

@@ -55,10 +55,11 @@ def test_a_new_change_keeps_the_others_waiting_until_the_first_is_old():
     assert plan(stale(TODAY, first=11, last=11), stale(MONTH, first=0.2, last=0.2)).runs == [[TODAY], [MONTH]]
 
 
-def test_a_grain_with_a_refresh_under_way_waits_and_the_others_do_not():
+def test_a_period_with_a_refresh_under_way_waits_and_the_others_do_not():
     both = stale(TODAY), stale(MONTH)
-    assert plan(*both, busy={Grain.DAY}).runs == [[MONTH]]
-    none = plan(*both, busy={Grain.DAY, Grain.MONTH})
+    assert plan(*both, busy={TODAY}).runs == [[MONTH]]
+    assert plan(stale(TODAY), stale(OLD), busy={TODAY}).runs == [[OLD]]
+    none = plan(*both, busy={TODAY, MONTH})
     assert not none
     assert none.why == "2 stale periods wait for the refresh under way of day, month"
 
@@ -90,3 +91,22 @@ def test_what_is_wide_waits_for_the_backfill_under_way_and_warm_periods_do_not()
 
 def test_a_narrow_change_does_not_wait_for_a_backfill():
     assert plan(stale(OLD), backfilling=True).runs == [[OLD]]
+
+
+def test_while_the_log_is_long_single_accounts_are_refreshed_and_what_it_marks_again_waits():
+    made = plan(stale(TODAY), stale(MONTH, everybody=True), stale(OLD, everybody=True), draining=True)
+    assert (made.runs, made.backfill) == ([[TODAY]], [])
+    assert made.why.endswith("; 2 periods wait for the rest of the log")
+    assert not plan(stale(MONTH, everybody=True), draining=True)
+
+
+def test_while_the_log_is_long_no_backfill_begins():
+    many = [stale(OLD.shift(-n)) for n in range(MOST_PARTITIONS + 1)]
+    made = plan(stale(TODAY), *many, draining=True)
+    assert (made.runs, made.backfill) == ([[TODAY]], [])
+
+
+@pytest.mark.parametrize("how", [{"backfilling": True}, {"draining": True}])
+def test_a_burst_is_waited_for_whatever_waits_longer_for_something_else(how):
+    burst, wide = stale(TODAY, first=0.5, last=0.5), stale(OLD, first=600, last=600, everybody=True)
+    assert plan(burst, wide, **how).why == "1 stale periods wait 0.5 s more for the changes to pause"

@@ -1,0 +1,191 @@
+"""The parts of the benchmark of the main job: each measures some lines of the table."""
+
+from __future__ import annotations
+
+import gc
+from datetime import date
+from functools import partial
+
+from benchmarks import alternatives, publishing
+from benchmarks.dataset import FIRST, TODAY, Dataset, plain_connection
+from benchmarks.measure import Measured, Meter
+from benchmarks.results import Results
+from benchmarks.scheduled import Run, Workers, as_scheduled
+from metrics_pipeline.cache.keys import cache_key
+from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.planning.request import Outcome, RefreshRequest
+
+Smaller = tuple[Pipeline, Dataset]
+
+MONTH, YEAR = Period(Grain.MONTH, date(2025, 12, 1)), Period(Grain.YEAR, date(2025, 1, 1))
+HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
+CURRENT = [Period.holding(grain, TODAY) for grain in Grain]
+
+_FLOOR = """
+SELECT email_account_id, count(*), sum(amount) FROM expenses
+WHERE deleted_at IS NULL AND transaction_date >= %s AND transaction_date < %s GROUP BY 1
+"""
+_SAMPLE_OF_ACCOUNTS = 100
+_PUBLISHED = 50_000
+
+PARTS = ("floor", "whole_table", "scheduled", "few_accounts", "publishing", "alternatives")
+
+
+class Benchmark:
+    """Measures one data set; what grows with the data, on a smaller one as well."""
+
+    def __init__(self, pipeline: Pipeline, dataset: Dataset, runs: int, smaller: Smaller | None = None) -> None:
+        assert pipeline.settings.database_url
+        self._pipeline, self._dataset, self._runs, self._smaller = pipeline, dataset, runs, smaller
+        self._plain = plain_connection(pipeline.settings.database_url)
+        self._meter = Meter(self._plain, pipeline.redis)
+        self.results = Results(f"{dataset.rows:,} expenses, {dataset.accounts:,} accounts, {dataset.shape}")
+
+    def floor(self) -> None:
+        for name, first, end in (
+            ("floor: month", MONTH.start, MONTH.end),
+            ("floor: year", YEAR.start, YEAR.end),
+            ("floor: two years", FIRST, YEAR.end),
+        ):
+            work = partial(self._query, _FLOOR, (first, end))
+            work()  # so that the data is in memory, as it is for what comes after
+            self.results.keep(name, self._meter.measure(self._runs, work))
+
+    def whole_table(self) -> None:
+        """Everybody's periods: into an empty store, and again with nothing changed."""
+        for name, periods, floor in (
+            ("month", [MONTH], "floor: month"),
+            ("year", [YEAR], "floor: year"),
+            ("hourly set", HOURLY, "floor: two years"),
+        ):
+            request = RefreshRequest(periods, TODAY)
+            self._refresh(name, request, floor, empty=True)
+            self._refresh(f"{name}, unchanged", request, floor)
+
+    def scheduled(self) -> None:
+        """The hourly set by four runs in two processes: into an empty store, and an hour later."""
+        requests = as_scheduled(HOURLY, TODAY)
+        with Workers(self._pipeline.settings) as workers:
+            for name, before in (
+                ("hourly set, scheduled", self._empty_store),
+                ("hourly set, scheduled, unchanged", gc.collect),
+            ):
+                done: list[Run] = []
+                work = partial(self._run_all, workers, requests, done)
+                found = self._meter.measure(self._runs, work, before=before)
+                runs = done[-len(requests) :]
+                found.python_cpu += sum(run.cpu for run in done) / self._runs
+                found.peak = max(run.memory for run in done)
+                payloads, renewed = (sum(getattr(run.outcome, n) for run in runs) for n in ("payloads", "renewed"))
+                note = f"{payloads:,} payloads computed, {renewed:,} renewed; a process's memory"
+                self.results.keep(name, found, "floor: two years", note)
+
+    @staticmethod
+    def _run_all(workers: Workers, requests: list[RefreshRequest], done: list[Run]) -> None:
+        done += workers.run(requests)
+
+    def few_accounts(self) -> None:
+        """The current day, week, month and year of some accounts, stored and published anew."""
+        for count in (1, 10, 100, 1000):
+            against = None
+            for pipeline, dataset in (*([self._smaller] if self._smaller else []), (self._pipeline, self._dataset)):
+                if count > dataset.accounts:
+                    continue
+                ids = range(1, dataset.accounts + 1, dataset.accounts // count)[:count]
+                name = f"{count} of {dataset.accounts:,} accounts"
+                request = RefreshRequest(CURRENT, TODAY, ids, "refresh", force=True)
+                pipeline.refresh(request)  # so that its rows are in memory on either data set
+                self._refresh(name, request, against, pipeline=pipeline, note=f"target {25 + 1.5 * count:.0f} ms; ")
+                against = name
+
+    def publishing(self) -> None:
+        payloads = self._pipeline.export(grains=[Grain.MONTH, Grain.WEEK])
+        rounds = publishing.Rounds(
+            [
+                (cache_key(p.account_id, Period(p.grain, p.period_start)), p.model_dump_json(by_alias=True).encode())
+                for p, _ in zip(payloads, range(_PUBLISHED), strict=False)
+            ]
+        )
+        redis, entries = self._pipeline.redis, rounds.entries()
+        count = len(entries)
+        for name, work, prepare in (
+            ("publish, versions checked", partial(publishing.checked, redis), rounds.entries),
+            ("publish, plain SET", partial(publishing.plain, redis), rounds.entries),
+        ):
+            measured = [self._measure_prepared(work, prepare) for _ in range(self._runs)]
+            best = sorted(measured, key=lambda each: each.seconds)[len(measured) // 2]
+            self.results.keep(name, best, note=f"{count / best.seconds:,.0f} payloads/s")
+        batches = publishing.encoded(entries)
+        found = self._meter.measure(self._runs, partial(publishing.stream, redis, batches, count))
+        self.results.keep("publish, SET encoded beforehand", found, note=f"{count / found.seconds:,.0f} payloads/s")
+
+    def alternatives(self) -> None:
+        pairs = len(HOURLY) * self._dataset.accounts
+        sample = range(1, min(_SAMPLE_OF_ACCOUNTS, self._dataset.accounts) + 1)
+        found = self._meter.measure(1, partial(alternatives.seven_queries, self._plain, sample, HOURLY))
+        scale = self._dataset.accounts / len(sample)
+        self.results.keep(
+            "seven queries a period",
+            Measured(found.seconds * scale, found.python_cpu * scale, None, None, found.peak),
+            against="floor: two years",
+            note=f"hourly set; extrapolated from {len(sample)} of {self._dataset.accounts} accounts, {pairs:,} periods",
+        )
+        self._query(alternatives.INCREMENTAL_MODEL)
+        replace = partial(alternatives.delete_and_insert, self._plain, MONTH.start, MONTH.end)
+        replace()
+        self.results.keep(
+            "incremental SQL model", self._meter.measure(self._runs, replace), against="floor: month", note="a month"
+        )
+        self._query(alternatives.MATERIALIZED_VIEW)
+        for name, statement in (
+            ("materialized view", alternatives.REFRESH),
+            ("materialized view, concurrently", alternatives.REFRESH_CONCURRENTLY),
+        ):
+            found = self._meter.measure(1, partial(self._query, statement))
+            self.results.keep(
+                name, found, against="floor: two years", note="months by category: count, sum, min, max only"
+            )
+        self._query("DROP MATERIALIZED VIEW monthly_by_category; DROP TABLE monthly_model")
+
+    def _refresh(
+        self,
+        name: str,
+        request: RefreshRequest,
+        against: str | None = None,
+        *,
+        empty: bool = False,
+        pipeline: Pipeline | None = None,
+        note: str = "",
+    ) -> None:
+        outcomes: list[Outcome] = []
+
+        def refresh() -> Outcome:
+            outcomes.append((pipeline or self._pipeline).refresh(request))
+            return outcomes[-1]
+
+        found = self._meter.measure(
+            self._runs, refresh, before=self._empty_store if empty else gc.collect, phases=lambda done: done.seconds
+        )
+        done = outcomes[-1]
+        self.results.keep(
+            name,
+            found,
+            against,
+            f"{note}{done.payloads:,} payloads, {done.rewritten:,} rewritten, {done.rows_read:,} rows, "
+            f"{done.bytes_published / 1e6:,.0f} MB",
+        )
+
+    def _empty_store(self) -> None:
+        gc.collect()
+        self._query("TRUNCATE metrics.period_metrics")
+        self._query("CHECKPOINT")
+
+    def _measure_prepared(self, work: partial[None], prepare: object) -> Measured:
+        assert callable(prepare)
+        return self._meter.measure(1, partial(work, prepare()))
+
+    def _query(self, statement: str, values: tuple[object, ...] = ()) -> None:
+        cursor = self._plain.execute(statement, values or None)
+        if cursor.description:
+            cursor.fetchall()

@@ -1,0 +1,60 @@
+"""Keeping closed periods in the cache: what the store has of them lives on there without being computed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.renewing import renew
+from metrics_pipeline.changes.keys import Key
+from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.periods import Period
+from metrics_pipeline.planning.request import Outcome, RefreshRequest
+from metrics_pipeline.settings import Settings
+from metrics_pipeline.store.reading import servable_heads, servable_of
+
+_ACCOUNTS_AT_ONCE = 500
+
+
+class Renewer:
+    """Renews the cache entries of what one store may serve."""
+
+    def __init__(self, settings: Settings, engine: Engine, redis: Redis) -> None:
+        self._engine, self._redis = engine, redis
+        self._ttl_seconds, self._at_once = settings.ttl_background_seconds, settings.chunk_payloads
+        self._fingerprint = fingerprint(settings)
+        self._publisher = CheckedPublisher(engine, redis, self._fingerprint)
+
+    def renew(self, periods: Sequence[Period], request: RefreshRequest, outcome: Outcome) -> None:
+        """Renew the entries of these closed periods; those that are not there are published from the store.
+
+        What it did is added to the outcome. Raises CacheUnavailable.
+        """
+        shard = request.shard
+        with self._engine.connect() as connection:
+            heads = (
+                (key, version)
+                for key, version in servable_heads(connection, periods, self._fingerprint, request.account_ids)
+                if shard is None or shard.holds(key[0])
+            )
+            accounts = ((id, list(of_account)) for id, of_account in itertools.groupby(heads, lambda head: head[0][0]))
+            while batch := dict(itertools.islice(accounts, _ACCOUNTS_AT_ONCE)):
+                absent = renew(self._redis, batch, self._ttl_seconds)
+                outcome.renewed += sum(map(len, batch.values())) - len(absent)
+                for start in range(0, len(absent), self._at_once):
+                    self._publish(absent[start : start + self._at_once], outcome)
+
+    def _publish(self, keys: Sequence[Key], outcome: Outcome) -> None:
+        with self._engine.connect() as connection:
+            rows = servable_of(connection, keys, self._fingerprint)
+            payloads = {key: Versioned(version, json) for key, version, json in rows}
+        if payloads:
+            published, overtaken = self._publisher.publish(payloads, self._ttl_seconds)
+            outcome.published += published.published
+            outcome.superseded += published.superseded
+            outcome.bytes_published += published.bytes
+            outcome.overtaken += overtaken
