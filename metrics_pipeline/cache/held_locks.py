@@ -12,12 +12,12 @@ from redis.exceptions import LockNotOwnedError
 from redis.lock import Lock
 
 from metrics_pipeline.cache.errors import cache_errors
-from metrics_pipeline.cache.locks import LOCK_PREFIX, holder_in
-from metrics_pipeline.errors import BadRequest
-from metrics_pipeline.periods import Grain, Period, parse_day
+from metrics_pipeline.cache.lock_keys import LOCK_PREFIX, holder_in, parse_lock_key
+from metrics_pipeline.periods import Period
+from metrics_pipeline.planning.shards import Shard
 
-_OVER_AGE = 0.5
-"""Share of its lease after which a lock was not renewed in time: a living run renews after a third."""
+_OVER_AGE = 0.4
+"""Share of its lease after which a lock missed two renewals: a living run renews after a sixth."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class HeldLock:
     """A lock as Redis has it. None for what cannot be known of a key that was not written by a run.
 
     Attributes:
+        shard: None for the lock of the whole period.
         holder: run id.
         since: when the run took it.
         renewed_at: when its lease was last set to its full length.
@@ -33,6 +34,7 @@ class HeldLock:
 
     key: str
     period: Period | None
+    shard: Shard | None
     holder: str
     host: str | None
     since: datetime | None
@@ -51,15 +53,14 @@ class HeldLock:
 def list_locks(redis: Redis, now: datetime | None = None) -> list[HeldLock]:
     """All locks of periods, by key. `now` is the present, by which ages are told. Raises CacheUnavailable."""
     with cache_errors("Reading the locks"):
-        keys = sorted(redis.scan_iter(f"{LOCK_PREFIX}*", count=1_000))
-        with redis.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.get(key)
-                pipeline.pttl(key)
-            answers = pipeline.execute()
-    now = now or datetime.now(timezone.utc)
-    found = zip(keys, answers[::2], answers[1::2], strict=True)
-    return [_held(key.decode(), token, ttl, now) for key, token, ttl in found if token is not None]
+        keys = sorted(key.decode() for key in redis.scan_iter(f"{LOCK_PREFIX}*", count=1_000))
+        return _read(redis, keys, now or datetime.now(timezone.utc))
+
+
+def read_lock(redis: Redis, key: str, now: datetime) -> HeldLock | None:
+    """One lock; None when nobody holds it. Raises CacheUnavailable."""
+    with cache_errors(f"Reading the lock {key}"):
+        return next(iter(_read(redis, [key], now)), None)
 
 
 def stale_locks(locks: Iterable[HeldLock], is_alive: Callable[[str], bool], now: datetime) -> list[HeldLock]:
@@ -81,20 +82,23 @@ def clear_lock(redis: Redis, lock: HeldLock) -> bool:
     return True
 
 
+def _read(redis: Redis, keys: list[str], now: datetime) -> list[HeldLock]:
+    with redis.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.get(key)
+            pipeline.pttl(key)
+        answers = pipeline.execute()
+    found = zip(keys, answers[::2], answers[1::2], strict=True)
+    return [_held(key, token, ttl, now) for key, token, ttl in found if token is not None]
+
+
 def _held(key: str, token: bytes, ttl_milliseconds: int, now: datetime) -> HeldLock:
+    period, shard = parse_lock_key(key)
     remaining = ttl_milliseconds / 1000 if ttl_milliseconds >= 0 else None
     try:
         said = json.loads(token)
         host, since, lease = str(said["host"]), datetime.fromisoformat(said["since"]), float(said["lease"])
     except (ValueError, KeyError, TypeError):
-        return HeldLock(key, _period(key), holder_in(token), None, None, None, remaining, None, token)
+        return HeldLock(key, period, shard, holder_in(token), None, None, None, remaining, None, token)
     renewed = None if remaining is None else now - timedelta(seconds=lease - remaining)
-    return HeldLock(key, _period(key), holder_in(token), host, since, renewed, remaining, lease, token)
-
-
-def _period(key: str) -> Period | None:
-    grain, _, start = key.removeprefix(LOCK_PREFIX).partition(":")
-    try:
-        return Period(Grain(grain), parse_day(start))
-    except (ValueError, BadRequest):
-        return None
+    return HeldLock(key, period, shard, holder_in(token), host, since, renewed, remaining, lease, token)

@@ -6,24 +6,25 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import Literal
 
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
-from metrics_pipeline.cache.counters import Reason, count_misses
+from metrics_pipeline.cache.counters import count_misses
 from metrics_pipeline.cache.fetch import fetch
 from metrics_pipeline.cache.flight import alone
 from metrics_pipeline.cache.keys import Entry, cache_key
+from metrics_pipeline.cache.wanted import Wanted, wanted
 from metrics_pipeline.database import domain_errors
 from metrics_pipeline.errors import BadRequest, CacheUnavailable, DatabaseUnavailable
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
-from metrics_pipeline.planning.request import RefreshRequest, check_account_id, check_begun, check_covered
+from metrics_pipeline.planning.request import RefreshRequest, check_account_id
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import read_stored
 
@@ -101,12 +102,12 @@ class MetricsReader:
     ) -> list[Reading]:
         check_account_id(account_id)
         today = today or self._settings.today()
-        wanted = _wanted(grains, on or today, today, self._settings.start_date)
+        periods = wanted(grains, on or today, today, self._settings.start_date)
         if fresh:
-            return [self._from_database(account_id, each.period, today) for each in wanted]
+            return [self._from_database(account_id, each.period, today) for each in periods]
         readings, misses = [], []
-        for each, entry in zip(wanted, self._cached(account_id, wanted), strict=True):
-            reason = self._unfit(entry, each)
+        for each, entry in zip(periods, self._cached(account_id, periods), strict=True):
+            reason = each.unfit(entry, self._fingerprint)
             if entry is not None and reason is None:
                 readings.append(Reading(entry.payload, entry.version, "cache"))
             else:
@@ -116,20 +117,12 @@ class MetricsReader:
             count_misses(self._redis, misses)
         return readings
 
-    def _cached(self, account_id: int, wanted: Sequence[_Wanted]) -> list[Entry | None]:
+    def _cached(self, account_id: int, periods: Sequence[Wanted]) -> list[Entry | None]:
         try:
-            values = fetch(self._redis, [cache_key(account_id, each.period) for each in wanted])
+            values = fetch(self._redis, [cache_key(account_id, each.period) for each in periods])
         except RedisError:
-            return [None] * len(wanted)  # PostgreSQL has every answer; `check` reports that Redis is away
+            return [None] * len(periods)  # PostgreSQL has every answer; `check` reports that Redis is away
         return [Entry.decode(value) if value else None for value in values]
-
-    def _unfit(self, entry: Entry | None, wanted: _Wanted) -> Reason | None:
-        """Why an entry may not be served; None when it may."""
-        if entry is None:
-            return "cold"
-        if entry.fingerprint != self._fingerprint:
-            return "outdated"
-        return None if wanted.as_of in entry.payload and wanted.is_current in entry.payload else "outdated"
 
     def _on_miss(self, account_id: int, period: Period, today: date, entry: Entry | None) -> Reading:
         try:
@@ -160,40 +153,10 @@ class MetricsReader:
             stored = read_stored(connection, account_id, period)
         if stored is None or stored.stale or stored.fingerprint != self._fingerprint:
             return None
-        if (stored.as_of, stored.is_current) != _as_required(period, today):
+        if (stored.as_of, stored.is_current) != (period.as_of(today), period.is_current(today)):
             return None
         with suppress(CacheUnavailable):
             self._publisher.publish(
                 {(account_id, period): Versioned(stored.version, stored.json)}, self._settings.ttl_on_demand_seconds
             )
         return Reading(stored.json, stored.version, "store")
-
-
-def _as_required(period: Period, today: date) -> tuple[date, bool]:
-    return period.as_of(today), period.is_current(today)
-
-
-class _Wanted(NamedTuple):
-    """A period, and how the JSON of a payload that may be served says as of which day it was computed.
-
-    Looked for as text: parsing the payload would take as long as fetching it. Each name is in a payload
-    once, and quotes within texts are escaped.
-    """
-
-    period: Period
-    as_of: bytes
-    is_current: bytes
-
-
-@lru_cache(maxsize=4096)
-def _wanted(grains: tuple[Grain, ...], on: date, today: date, earliest: date) -> tuple[_Wanted, ...]:
-    """The periods of these grains that hold `on`. Raises BadRequest where there are no metrics."""
-    periods = [Period.holding(grain, on) for grain in grains]
-    for period in periods:
-        check_begun(period, today)
-        check_covered(period, earliest)
-    return tuple(_Wanted(period, *_as_written(*_as_required(period, today))) for period in periods)
-
-
-def _as_written(as_of: date, is_current: bool) -> tuple[bytes, bytes]:
-    return f'"as_of":"{as_of}"'.encode(), f'"is_current":{str(is_current).lower()}'.encode()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HELP = flowing(
     """List the periods that runs are computing now, with run, host and times.
 
-    A run renews its locks every 20 seconds and gives them back at its end. One that was killed leaves
+    A run renews its locks every 10 seconds and gives them back at its end. One that was killed leaves
     them for up to a minute; `locks clear-stale` clears them at once."""
 )
 
@@ -92,6 +92,7 @@ def _shown(lock: HeldLock) -> dict[str, Any]:
         "key": lock.key,
         "grain": lock.period.grain if lock.period else None,
         "period_start": lock.period.key if lock.period else None,
+        "shard": str(lock.shard) if lock.shard else None,
         "holder": lock.holder,
         "host": lock.host,
         "since": lock.since,
@@ -111,7 +112,7 @@ def _print(held: list[HeldLock], now: datetime) -> None:
         table.add_column(title, overflow="fold")
     for lock in held:
         left = "for ever" if lock.remaining_seconds is None else f"{lock.remaining_seconds:.0f} s"
-        period = str(lock.period or lock.key)
+        period = f"{lock.period or lock.key}" + (f", shard {lock.shard}" if lock.shard else "")
         cells = (period, lock.holder, lock.host or "unknown", age(lock.since), age(lock.renewed_at), left)
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)

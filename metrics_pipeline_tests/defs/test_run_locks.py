@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from metrics_pipeline.cache.held_locks import list_locks
-from metrics_pipeline.cache.locks import lock_key, period_locks
+from metrics_pipeline.cache.lock_keys import lock_key
+from metrics_pipeline.cache.locks import period_locks
 from metrics_pipeline.chunk import ChunkWriter
 from metrics_pipeline.definitions import define
 from metrics_pipeline.defs import assets, retries
@@ -57,7 +58,7 @@ def stored_months(database) -> list[str]:
 
 
 def test_a_scheduled_run_computes_what_no_other_run_holds(materialize, redis_client, database):
-    with period_locks(redis_client, [JANUARY], holder="other", policy="skip"):
+    with period_locks(redis_client, database.engine, [JANUARY], holder="other", policy="skip"):
         result = materialize(SCHEDULED)
     assert result.success
     assert stored_months(database) == ["2026-02-01"]
@@ -70,7 +71,7 @@ def test_a_scheduled_run_computes_what_no_other_run_holds(materialize, redis_cli
 def test_a_scheduled_run_that_finds_everything_held_succeeds_and_materializes_nothing(
     materialize, redis_client, database, instance
 ):
-    with period_locks(redis_client, [JANUARY, FEBRUARY], holder="other", policy="skip"):
+    with period_locks(redis_client, database.engine, [JANUARY, FEBRUARY], holder="other", policy="skip"):
         result = materialize(SCHEDULED)
     assert result.success
     assert stored_months(database) == []
@@ -80,7 +81,7 @@ def test_a_scheduled_run_that_finds_everything_held_succeeds_and_materializes_no
 
 
 def test_any_other_run_waits(materialize, redis_client, database):
-    first = period_locks(redis_client, [JANUARY], holder="other", policy="skip")
+    first = period_locks(redis_client, database.engine, [JANUARY], holder="other", policy="skip")
     first.__enter__()
     giving_back = threading.Timer(0.5, first.__exit__, (None, None, None))
     giving_back.start()

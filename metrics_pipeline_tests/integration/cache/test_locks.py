@@ -1,95 +1,67 @@
-"""Period locks on a real Redis; who held what when is recorded by PostgreSQL."""
+"""Period locks on a real Redis."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import threading
 import time
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from redis import Redis
-from sqlalchemy import text
 
 from metrics_pipeline.cache.canary import purge
 from metrics_pipeline.cache.held_locks import clear_lock, list_locks, stale_locks
-from metrics_pipeline.cache.locks import LockLost, PeriodBusy, lock_key, period_locks
-from metrics_pipeline.database import connect_engine
+from metrics_pipeline.cache.leased import LockLost
+from metrics_pipeline.cache.lock_keys import lock_key
+from metrics_pipeline.cache.locks import PeriodBusy, period_locks
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import RefreshRequest
 
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
 APRIL = MONTH.shift(1)
-PROCESSES, ATTEMPTS = 8, 25
 
 
-def hold_often(redis_url: str, database_url: str, number: int) -> None:
-    """Each holding is a row of a table that has room for one a period."""
-    engine = connect_engine(database_url, pool_size=1)
-    with Redis.from_url(redis_url) as redis, engine.connect() as connection:
-        for _ in range(ATTEMPTS):
-            with period_locks(redis, [MONTH], holder=f"run {number}", policy="wait", patience_seconds=60):
-                connection.execute(text("INSERT INTO holdings VALUES (:key)"), {"key": lock_key(MONTH)})
-                connection.commit()
-                connection.execute(text("DELETE FROM holdings WHERE period = :key"), {"key": lock_key(MONTH)})
-                connection.execute(text("INSERT INTO attempts VALUES (1)"))
-                connection.commit()
-
-
-def test_eight_processes_never_hold_a_period_at_once(redis_url, redis_client, database):
-    with database.engine.begin() as connection:
-        connection.execute(text("CREATE TABLE holdings (period text PRIMARY KEY)"))
-        connection.execute(text("CREATE TABLE attempts (n int)"))
-    context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=hold_often, args=(redis_url, database.url, number)) for number in range(PROCESSES)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * PROCESSES  # a second holder dies of the primary key
-    assert database.connect().execute(text("SELECT count(*) FROM attempts")).scalar_one() == PROCESSES * ATTEMPTS
-    assert list_locks(redis_client) == []
-
-
-def test_skip_leaves_out_what_is_held_and_says_by_whom(redis_client):
+def test_skip_leaves_out_what_is_held_and_says_by_whom(redis_client, database):
     with (
-        period_locks(redis_client, [MONTH], holder="first", policy="skip"),
-        period_locks(redis_client, [APRIL, MONTH], holder="second", policy="skip") as second,
+        period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip"),
+        period_locks(redis_client, database.engine, [APRIL, MONTH], holder="second", policy="skip") as second,
     ):
         assert (second.held, second.skipped) == ([APRIL], {MONTH: "first"})
 
 
-def test_wait_gets_the_period_when_it_is_given_back(redis_client):
-    first = period_locks(redis_client, [MONTH], holder="first", policy="skip")
+def test_wait_gets_the_period_when_it_is_given_back(redis_client, database):
+    first = period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip")
     first.__enter__()
     giving_back = threading.Timer(0.3, first.__exit__, (None, None, None))
     giving_back.start()
-    with period_locks(redis_client, [MONTH], holder="second", policy="wait", patience_seconds=10) as second:
+    with period_locks(
+        redis_client, database.engine, [MONTH], holder="second", policy="wait", patience_seconds=10
+    ) as second:
         giving_back.join()
         assert (second.held, second.skipped) == ([MONTH], {})
         assert [lock.holder for lock in list_locks(redis_client)] == ["second"]
 
 
-def test_waiting_ends_with_the_holders_name_and_nothing_locked(redis_client):
-    with period_locks(redis_client, [APRIL], holder="first", policy="skip"):
+def test_waiting_ends_with_the_holders_name_and_nothing_locked(redis_client, database):
+    with period_locks(redis_client, database.engine, [APRIL], holder="first", policy="skip"):
         with (
             pytest.raises(PeriodBusy, match=r"month 2026-04-01 is being computed by run first, still after 0\.2 s"),
-            period_locks(redis_client, [MONTH, APRIL], holder="second", policy="wait", patience_seconds=0.2),
+            period_locks(
+                redis_client, database.engine, [MONTH, APRIL], holder="second", policy="wait", patience_seconds=0.2
+            ),
         ):
             pass
         assert [lock.period for lock in list_locks(redis_client)] == [APRIL]
 
 
-def test_two_runs_over_the_same_periods_in_other_orders_both_get_through(redis_url):
+def test_two_runs_over_the_same_periods_in_other_orders_both_get_through(redis_url, database):
     done = []
 
     def lock_all(holder: str, periods: list[Period]) -> None:
         with Redis.from_url(redis_url) as redis:
             for _ in range(15):
-                with period_locks(redis, periods, holder=holder, policy="wait", patience_seconds=20):
+                with period_locks(redis, database.engine, periods, holder=holder, policy="wait", patience_seconds=20):
                     done.append(holder)
 
     periods = [MONTH.shift(n) for n in range(5)]
@@ -104,8 +76,10 @@ def test_two_runs_over_the_same_periods_in_other_orders_both_get_through(redis_u
     assert sorted(done) == ["downwards"] * 15 + ["upwards"] * 15
 
 
-def test_locks_are_renewed_beyond_their_lease(redis_client):
-    with period_locks(redis_client, [MONTH, APRIL], holder="first", policy="skip", lease_seconds=0.4) as locks:
+def test_locks_are_renewed_beyond_their_lease(redis_client, database):
+    with period_locks(
+        redis_client, database.engine, [MONTH, APRIL], holder="first", policy="skip", lease_seconds=0.4
+    ) as locks:
         before = list_locks(redis_client)
         time.sleep(1.2)
         after = list_locks(redis_client)
@@ -115,11 +89,11 @@ def test_locks_are_renewed_beyond_their_lease(redis_client):
     assert all(late.renewed_at > early.renewed_at for early, late in zip(before, after, strict=True))
 
 
-def test_a_lock_that_was_taken_over_is_lost_and_not_released(redis_client):
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip") as locks:
+def test_a_lock_that_was_taken_over_is_lost_and_not_released(redis_client, database):
+    with period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip") as locks:
         locks.check()
         redis_client.delete(lock_key(MONTH))  # its lease ran out
-        second = period_locks(redis_client, [MONTH], holder="second", policy="skip")
+        second = period_locks(redis_client, database.engine, [MONTH], holder="second", policy="skip")
         assert second.__enter__().held == [MONTH]
         with pytest.raises(LockLost, match="month 2026-03-01 was taken over by run second"):
             locks.check()
@@ -128,8 +102,10 @@ def test_a_lock_that_was_taken_over_is_lost_and_not_released(redis_client):
     assert list_locks(redis_client) == []
 
 
-def test_a_loss_is_remembered_after_the_other_run_has_ended(redis_client):
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip", lease_seconds=0.3) as locks:
+def test_a_loss_is_remembered_after_the_other_run_has_ended(redis_client, database):
+    with period_locks(
+        redis_client, database.engine, [MONTH], holder="first", policy="skip", lease_seconds=0.3
+    ) as locks:
         redis_client.set(lock_key(MONTH), json.dumps({"holder": "second"}))
         time.sleep(0.3)  # more than a renewal
         redis_client.delete(lock_key(MONTH))
@@ -137,48 +113,40 @@ def test_a_loss_is_remembered_after_the_other_run_has_ended(redis_client):
             locks.check()
 
 
-def test_a_lock_that_vanished_is_taken_again(redis_client):
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip", lease_seconds=0.3) as locks:
+def test_a_lock_that_vanished_is_taken_again(redis_client, database):
+    with period_locks(
+        redis_client, database.engine, [MONTH], holder="first", policy="skip", lease_seconds=0.3
+    ) as locks:
         redis_client.flushdb()
         locks.check()
         time.sleep(0.3)
         assert [lock.holder for lock in list_locks(redis_client)] == ["first"]
 
 
-def test_a_lost_lock_stops_a_refresh_before_it_commits(world, redis_client):
+def test_a_lost_lock_stops_a_refresh_before_it_commits(world, redis_client, database):
     world.spend(1, 25)
     request = RefreshRequest([MONTH], date(2026, 3, 18))
     stored = "SELECT payload->>'transaction_count' FROM metrics.period_metrics WHERE account_id = 1 AND grain = 'month'"
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip") as locks:
+    with period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip") as locks:
         redis_client.set(lock_key(MONTH), json.dumps({"holder": "second"}))
         with pytest.raises(LockLost):
             world.pipeline.refresh(request, before_commit=locks.check)
     assert world.sql(stored) == "1"
     redis_client.delete(lock_key(MONTH))
-    with period_locks(redis_client, [MONTH], holder="third", policy="skip") as locks:
+    with period_locks(redis_client, database.engine, [MONTH], holder="third", policy="skip") as locks:
         world.pipeline.refresh(request, before_commit=locks.check)
     assert world.sql(stored) == "2"
 
 
-def test_emptying_the_cache_keeps_locks(redis_client):
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip"):
+def test_emptying_the_cache_keeps_locks(redis_client, database):
+    with period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip"):
         purge(redis_client)
         assert len(list_locks(redis_client)) == 1
 
 
-def test_without_redis_every_period_is_computed(caplog):
-    with (
-        Redis.from_url("redis://127.0.0.1:1/0") as away,
-        period_locks(away, [MONTH, APRIL], holder="first", policy="wait") as locks,
-    ):
-        assert locks.held == [MONTH, APRIL]
-        locks.check()
-    assert caplog.text.count("computing without locks from month 2026-03-01 on") == 1
-
-
-def test_a_listed_lock_tells_everything(redis_client):
+def test_a_listed_lock_tells_everything(redis_client, database):
     began = datetime.now(timezone.utc)
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip"):
+    with period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip"):
         (lock,) = list_locks(redis_client)
     assert (lock.key, lock.period, lock.holder) == ("metrics:lock:month:2026-03-01", MONTH, "first")
     assert lock.host
@@ -190,8 +158,8 @@ def test_a_listed_lock_tells_everything(redis_client):
 @pytest.mark.parametrize(
     ("unrenewed_seconds", "alive", "stale"), [(45, False, True), (45, True, False), (5, False, False)]
 )
-def test_a_lock_is_stale_only_over_age_and_with_its_run_dead(redis_client, unrenewed_seconds, alive, stale):
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip"):
+def test_a_lock_is_stale_only_over_age_and_with_its_run_dead(redis_client, unrenewed_seconds, alive, stale, database):
+    with period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip"):
         redis_client.expire(lock_key(MONTH), 60 - unrenewed_seconds)
         locks, asked = list_locks(redis_client), []
         found = stale_locks(locks, lambda run_id: asked.append(run_id) or alive, datetime.now(timezone.utc))
@@ -199,20 +167,20 @@ def test_a_lock_is_stale_only_over_age_and_with_its_run_dead(redis_client, unren
     assert asked == (["first"] if unrenewed_seconds > 30 else [])
 
 
-def test_a_lock_set_by_hand_is_listed_and_over_age(redis_client):
+def test_a_lock_set_by_hand_is_listed_and_over_age(redis_client, database):
     redis_client.set("metrics:lock:month:2026-03-01", "maintenance")
     (lock,) = list_locks(redis_client)
     assert (lock.holder, lock.period, lock.host, lock.since) == ("maintenance", MONTH, None, None)
     assert stale_locks([lock], lambda _: False, datetime.now(timezone.utc)) == [lock]
-    with period_locks(redis_client, [MONTH], holder="first", policy="skip") as locks:
+    with period_locks(redis_client, database.engine, [MONTH], holder="first", policy="skip") as locks:
         assert locks.skipped == {MONTH: "maintenance"}
 
 
-def test_clearing_spares_the_lock_of_a_new_owner(redis_client):
+def test_clearing_spares_the_lock_of_a_new_owner(redis_client, database):
     redis_client.set(lock_key(MONTH), json.dumps({"holder": "dead"}))
     (seen,) = list_locks(redis_client)
     redis_client.delete(lock_key(MONTH))
-    with period_locks(redis_client, [MONTH], holder="new", policy="skip"):
+    with period_locks(redis_client, database.engine, [MONTH], holder="new", policy="skip"):
         assert clear_lock(redis_client, seen) is False
         (new,) = list_locks(redis_client)
         assert clear_lock(redis_client, new) is True
