@@ -65,7 +65,13 @@ def _print(settings: Settings | None, found: list[Finding]) -> None:
 
 def _values(settings: Settings) -> dict[str, Any]:
     """Every setting under its variable's name. Passwords are not shown."""
-    return {f"METRICS_{name.upper()}": _shown(name, getattr(settings, name)) for name in type(settings).model_fields}
+    return {name: _shown(name, _value(settings, name)) for name in type(settings).variables()}
+
+
+def _value(settings: Settings, variable: str) -> Any:
+    name = variable.removeprefix("METRICS_").lower()
+    limit = name.removeprefix("monitor_")
+    return getattr(settings, name) if limit == name else getattr(settings.monitor, limit)
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -73,7 +79,7 @@ def _shown(name: str, value: Any) -> Any:
 
     if isinstance(value, tuple):
         return ",".join(value)
-    if name.endswith("_url") and value:
+    if name.endswith("_URL") and value:
         parts = urlsplit(str(value))
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
     return value if value is None or isinstance(value, (int, float)) else str(value)

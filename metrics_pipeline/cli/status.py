@@ -22,8 +22,9 @@ def status(
 ) -> None:
     """Show whether jobs are healthy and numbers fresh.
 
-    Runs and reads are those of the last 24 hours. Each finding ends with
-    what to do about it.
+    Runs and reads are those of the last 24 hours, or of
+    METRICS_MONITOR_WINDOW_HOURS. Each finding ends with what to do about it.
+    Where [bold]up[/bold] never ran it is idle, however long changes wait.
 
     The exit code is 0 when healthy or idle, 1 for a warning, 2 when critical,
     3 when PostgreSQL is away. --json prints one document; with --watch, one a

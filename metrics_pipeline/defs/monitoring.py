@@ -9,46 +9,64 @@ import dagster as dg
 from metrics_pipeline.defs.run_history import job_monitor
 from metrics_pipeline.monitor.status import Check, Status
 from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.settings import Settings
 
 _CHECKS = {
-    "failures": "Runs of the last 24 hours that failed, calculations and refreshes apart: warns above 5 %, fails "
-    "above 10 %.",
-    "staleness": "The oldest change that is not published yet: fails above an hour.",
-    "activity": "Warns when nothing was calculated for 24 hours.",
-    "duration": "Warns when runs take more than 30 s on average.",
-    "slow_runs": "Warns above 10 runs that took over 30 s, or three times the median of their job.",
-    "locks": "Warns when a lock outlived its run.",
-    "hit_rate": "Warns when less than 95 % of at least 1,000 reads were answered from the cache.",
-    "capture": "Warns when a trigger on the expense tables is missing or disabled: changes would go unnoticed.",
     "redis": "Fails when Redis is away.",
+    "daemon": "Fails when Dagster's daemon was not heard of for two minutes.",
+    "workers": "Fails when no worker is reachable: runs would wait until they are given up.",
+    "switches": "Warns when a sensor or a schedule is switched off.",
+    "capture": "Warns when a trigger on the expense tables is missing or disabled: changes would go unnoticed.",
+    "failures": "Runs that failed, calculations and refreshes apart: warns above {failures_warning:.0%}, fails above "
+    "{failures_critical:.0%}.",
+    "staleness": "The oldest change that is not published yet: fails above {stale_seconds:.0f} s.",
+    "activity": "Warns when nothing was calculated for {window_hours} hours.",
+    "duration": "Warns when runs take more than {run_seconds:g} s on average.",
+    "slow_runs": "Warns above {slow_runs} runs that took over {run_seconds:g} s, or {slow_times_median:g} times the "
+    "median of their job.",
+    "locks": "Warns when a lock outlived its run.",
+    "hit_rate": "Warns when less than {hit_rate:.0%} of at least {hit_rate_reads:,} reads were answered from the "
+    "cache.",
 }
 
 
-@dg.asset(
-    deps=["metrics_cache"],
-    check_specs=[
-        dg.AssetCheckSpec(name, asset="pipeline_health", description=said, blocking=False)
-        for name, said in _CHECKS.items()
-    ],
-    freshness_policy=dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=40), fail_window=timedelta(hours=2)),
-    group_name="monitoring",
-    kinds={"postgres", "redis", "dagster"},
-    owners=["team:metrics"],
-    description="""Whether the jobs are healthy and the numbers fresh: looked at every 15 minutes, over the last 24
-hours.
+def health_asset(settings: Settings) -> dg.AssetsDefinition:
+    """`pipeline_health`, judging by the limits that are set."""
+
+    @dg.asset(
+        deps=["metrics_cache"],
+        check_specs=[
+            dg.AssetCheckSpec(
+                name, asset="pipeline_health", description=said.format(**dict(settings.monitor)), blocking=False
+            )
+            for name, said in _CHECKS.items()
+        ],
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            warn_window=timedelta(minutes=40), fail_window=timedelta(hours=2)
+        ),
+        group_name="monitoring",
+        kinds={"postgres", "redis", "dagster"},
+        owners=["team:metrics"],
+        description=f"""Whether the jobs are healthy and the numbers fresh: looked at every 15 minutes, over the last
+{settings.monitor.window_hours} hours.
 
 - **Plots** shows how success rates, durations, the hit rate, the backlog and stale locks went.
 - **Checks** has one for each rule: a warning wants a look, a failure wants it now.
 - **Tables** `recommendations`, `slow_runs` and `locks` say what to do and about what.
 - The same at a terminal, for this moment: `metrics-pipeline status`.
 """,
-)
-def pipeline_health(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster takes it for a tuple otherwise
-    status = job_monitor(pipeline, context.instance).status(datetime.now(timezone.utc))
-    context.log.info(f"{status.health.status}: {status.health.message}")
-    return dg.MaterializeResult(
-        metadata=dict(_metadata(status)), check_results=[_result(check) for check in status.health.checks]
     )
+    def pipeline_health(
+        context: dg.AssetExecutionContext,
+        pipeline: dg.ResourceParam[Pipeline],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster takes it for a tuple otherwise
+        status = job_monitor(pipeline, context.instance).status(datetime.now(timezone.utc))
+        context.log.info(f"{status.health.status}: {status.health.message}")
+        return dg.MaterializeResult(
+            metadata=dict(_metadata(status)), check_results=[_result(check) for check in status.health.checks]
+        )
+
+    return pipeline_health
 
 
 HEALTH_JOB = dg.define_asset_job(
@@ -62,7 +80,7 @@ HEALTH_SCHEDULE = dg.ScheduleDefinition(
     job=HEALTH_JOB,
     cron_schedule="*/15 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every 15 minutes: judges the last 24 hours. Turn it off to lose the history of health, nothing else.",
+    description="Every 15 minutes: judges how things are. Turn it off to lose the history of health, nothing else.",
     tags={"dagster/priority": "2"},  # a long queue is what it has to tell of
 )
 
@@ -80,6 +98,7 @@ def _metadata(status: Status) -> Iterator[tuple[str, Any]]:
     """What there was to measure; a number that is absent leaves a gap in its plot."""
     yield "health", status.health.status
     yield "message", status.health.message
+    yield from _tables(status)
     for name, number in _numbers(status).items():
         if number is not None:
             yield name, round(number, 4)
@@ -87,15 +106,17 @@ def _metadata(status: Status) -> Iterator[tuple[str, Any]]:
         yield "last_failed_run", dg.MetadataValue.dagster_run(str(failed.last_run_id))
     if status.slow_runs:
         yield "slowest_run", dg.MetadataValue.dagster_run(status.slow_runs[0].run_id)
-    as_dict = status.as_dict()
-    yield "recommendations", _table(as_dict["recommendations"], ("priority", "kind", "message", "command"))
-    yield (
-        "slow_runs",
-        _table(
-            as_dict["slow_runs"], ("job", "kind", "partitions", "seconds", "accounts", "rows_read", "why", "run_id")
-        ),
-    )
-    yield "locks", _table(as_dict["locks"], ("key", "holder", "age_s", "stale"))
+
+
+def _tables(status: Status) -> Iterator[tuple[str, Any]]:
+    """Those that have rows."""
+    found = status.as_dict()
+    columns = {
+        "recommendations": ("priority", "kind", "message", "command"),
+        "slow_runs": ("job", "kind", "partitions", "seconds", "accounts", "rows_read", "why", "run_id"),
+        "locks": ("key", "holder", "age_s", "stale"),
+    }
+    yield from ((name, _table(found[name], of)) for name, of in columns.items() if found[name])
 
 
 def _numbers(status: Status) -> Mapping[str, float | None]:

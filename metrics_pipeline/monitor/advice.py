@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator
 
-from metrics_pipeline.monitor.facts import CacheFacts, LockFact, RunFact, RunHistory, Waiting
-from metrics_pipeline.monitor.limits import (
-    FAILURES_CRITICAL,
-    HIT_RATE_READS,
-    HIT_RATE_WARNING,
-    SAMPLE,
-    SLOW_RUNS_WARNING,
-    STALE_ADVICE_SECONDS,
-    STALE_CRITICAL_SECONDS,
-    TARGET_SECONDS,
-)
-from metrics_pipeline.monitor.status import Freshness, JobStats, Performance, Recommendation, SlowRun
-from metrics_pipeline.monitor.wording import age, counted
+from metrics_pipeline.monitor.evidence import Evidence
+from metrics_pipeline.monitor.facts import LockFact, RunFact
+from metrics_pipeline.monitor.limits import DAEMON_SILENT_SECONDS, SAMPLE, STALE_ADVICE_SECONDS
+from metrics_pipeline.monitor.status import Recommendation
+from metrics_pipeline.monitor.wording import age, counted, listed
 
 _PRIORITIES = ("high", "medium", "low")
 
 
-def recommend(
-    history: RunHistory,
-    jobs: dict[str, JobStats],
-    waiting: Waiting,
-    cache: CacheFacts,
-    freshness: Freshness,
-    performance: Performance,
-    slow: Sequence[SlowRun],
-    now: datetime,
-) -> list[Recommendation]:
+def recommend(evidence: Evidence) -> list[Recommendation]:
     """All that applies, most urgent first."""
-    found = [
-        *_servers(cache),
-        *_capture(waiting),
-        *_failures(history, jobs),
-        *_stale(waiting, freshness, now),
-        *_snapshot(freshness),
-        *_activity(history, now),
-        *_locks(cache),
-        *_slow(slow, jobs),
-        *_hit_rate(performance),
-    ]
+    rules = (
+        _redis, _processes, _switches, _capture, _failures, _stale, _snapshot, _activity, _locks, _slow, _hit_rate,
+        _undelivered,
+    )  # fmt: skip
+    found = [each for rule in rules for each in rule(evidence)]
     return sorted(found, key=lambda each: _PRIORITIES.index(each.priority))
 
 
-def _servers(cache: CacheFacts) -> Iterator[Recommendation]:
-    if cache.error:
-        yield Recommendation("high", "cache", cache.error, "metrics-pipeline check")
+def _redis(evidence: Evidence) -> Iterator[Recommendation]:
+    if error := evidence.cache.error:
+        yield Recommendation("high", "cache", error, "metrics-pipeline check")
 
 
-def _capture(waiting: Waiting) -> Iterator[Recommendation]:
-    if problems := waiting.capture_problems:
+def _processes(evidence: Evidence) -> Iterator[Recommendation]:
+    silent = evidence.daemon_silent_s
+    if silent is None:
+        return
+    if silent > DAEMON_SILENT_SECONDS:
+        yield Recommendation(
+            "high",
+            "processes",
+            f"Dagster's daemon was last heard of {age(silent)} ago: nothing is scheduled, refreshed or retried.",
+            "metrics-pipeline up",
+        )
+    elif not evidence.machinery.worker_answers:
+        yield Recommendation(
+            "high",
+            "processes",
+            "No worker is reachable: runs wait until they are given up. One started here, or on any machine that "
+            "reaches this PostgreSQL and this Redis, takes them.",
+            "metrics-pipeline worker",
+        )
+
+
+def _switches(evidence: Evidence) -> Iterator[Recommendation]:
+    if off := evidence.machinery.switched_off:
+        them = "it" if len(off) == 1 else "them"
+        yield Recommendation(
+            "medium",
+            "processes",
+            f"{listed(off)}: switched off. Dagster's UI, page Automation, says what each does and switches {them} on.",
+            "metrics-pipeline check",
+        )
+
+
+def _capture(evidence: Evidence) -> Iterator[Recommendation]:
+    if problems := evidence.waiting.capture_problems:
         yield Recommendation(
             "high",
             "capture",
@@ -63,11 +71,11 @@ def _capture(waiting: Waiting) -> Iterator[Recommendation]:
         )
 
 
-def _failures(history: RunHistory, jobs: dict[str, JobStats]) -> Iterator[Recommendation]:
-    for kind, stats in jobs.items():
+def _failures(evidence: Evidence) -> Iterator[Recommendation]:
+    for kind, stats in evidence.jobs.items():
         if stats.failed:
-            failed = [run for run in history.runs if run.kind == kind and run.state == "failed"]
-            critical = stats.failed / stats.executions > FAILURES_CRITICAL
+            failed = [run for run in evidence.history.runs if run.kind == kind and run.state == "failed"]
+            critical = stats.failed / stats.executions > evidence.limits.failures_critical
             yield Recommendation(
                 "high" if critical else "medium",
                 "failures",
@@ -82,7 +90,8 @@ def _run(run: RunFact) -> str:
     return f"{run.job} {run.partitions}, run {run.run_id}"
 
 
-def _stale(waiting: Waiting, freshness: Freshness, now: datetime) -> Iterator[Recommendation]:
+def _stale(evidence: Evidence) -> Iterator[Recommendation]:
+    freshness = evidence.freshness
     oldest = freshness.oldest_s
     if oldest is None or oldest <= STALE_ADVICE_SECONDS:
         return
@@ -93,18 +102,18 @@ def _stale(waiting: Waiting, freshness: Freshness, now: datetime) -> Iterator[Re
             f"Not refreshed yet: {counted(freshness.stale_periods, 'stale period')}. Do the runs succeed, and is a "
             "worker there?"
         )
-    stalest = sorted(waiting.stale, key=lambda each: each.first_changed_at)[:SAMPLE]
+    stalest = sorted(evidence.waiting.stale, key=lambda each: each.first_changed_at)[:SAMPLE]
     yield Recommendation(
-        "high" if oldest > STALE_CRITICAL_SECONDS else "medium",
+        "high" if oldest > evidence.limits.stale_seconds else "medium",
         "freshness",
         f"{what} The oldest has waited for {age(oldest)}.",
         "metrics-pipeline up",
-        [f"{each.period}, for {age((now - each.first_changed_at).total_seconds())}" for each in stalest],
+        [f"{each.period}, for {age((evidence.now - each.first_changed_at).total_seconds())}" for each in stalest],
     )
 
 
-def _snapshot(freshness: Freshness) -> Iterator[Recommendation]:
-    if holder := freshness.snapshot:
+def _snapshot(evidence: Evidence) -> Iterator[Recommendation]:
+    if holder := evidence.waiting.snapshot:
         yield Recommendation(
             "medium",
             "maintenance",
@@ -115,19 +124,20 @@ def _snapshot(freshness: Freshness) -> Iterator[Recommendation]:
         )
 
 
-def _activity(history: RunHistory, now: datetime) -> Iterator[Recommendation]:
-    ended, under_way = history.last_ended_at, any(run.state in ("queued", "running") for run in history.runs)
-    if ended and ended < history.since and not under_way:
+def _activity(evidence: Evidence) -> Iterator[Recommendation]:
+    ended, started = evidence.history.last_ended_at, evidence.machinery.ever_ran
+    if ended and ended < evidence.history.since and started and not evidence.under_way:
         yield Recommendation(
             "high",
             "freshness",
-            f"Nothing was calculated for {age((now - ended).total_seconds())}: the hourly schedules do not run.",
+            f"Nothing was calculated for {age((evidence.now - ended).total_seconds())}: the hourly schedules do not "
+            "run.",
             "metrics-pipeline up",
         )
 
 
-def _locks(cache: CacheFacts) -> Iterator[Recommendation]:
-    if stale := [lock for lock in cache.locks if lock.stale]:
+def _locks(evidence: Evidence) -> Iterator[Recommendation]:
+    if stale := [lock for lock in evidence.cache.locks if lock.stale]:
         yield Recommendation(
             "high",
             "maintenance",
@@ -142,9 +152,10 @@ def _lock(lock: LockFact) -> str:
     return f"{lock.key}, held by {lock.holder}" + ("" if lock.age_s is None else f" for {age(lock.age_s)}")
 
 
-def _slow(slow: Sequence[SlowRun], jobs: dict[str, JobStats]) -> Iterator[Recommendation]:
-    averages = [stats.average_s for stats in jobs.values() if stats.average_s is not None]
-    if len(slow) > SLOW_RUNS_WARNING or max(averages, default=0.0) > TARGET_SECONDS:
+def _slow(evidence: Evidence) -> Iterator[Recommendation]:
+    slow, limits = evidence.slow, evidence.limits
+    averages = [stats.average_s for stats in evidence.jobs.values() if stats.average_s is not None]
+    if len(slow) > limits.slow_runs or max(averages, default=0.0) > limits.run_seconds:
         yield Recommendation(
             "medium",
             "performance",
@@ -155,9 +166,10 @@ def _slow(slow: Sequence[SlowRun], jobs: dict[str, JobStats]) -> Iterator[Recomm
         )
 
 
-def _hit_rate(performance: Performance) -> Iterator[Recommendation]:
+def _hit_rate(evidence: Evidence) -> Iterator[Recommendation]:
+    performance, limits = evidence.performance, evidence.limits
     rate = performance.hit_rate
-    if rate is not None and rate < HIT_RATE_WARNING and performance.reads >= HIT_RATE_READS:
+    if rate is not None and rate < limits.hit_rate and performance.reads >= limits.hit_rate_reads:
         yield Recommendation(
             "low",
             "cache",
@@ -165,4 +177,17 @@ def _hit_rate(performance: Performance) -> Iterator[Recommendation]:
             "dropped or evicted (has Redis enough memory?); outdated: changed faster than refreshed.",
             "metrics-pipeline calculate",
             [f"{reason}: {count:,}" for reason, count in sorted(performance.misses.items())],
+        )
+
+
+def _undelivered(evidence: Evidence) -> Iterator[Recommendation]:
+    """Not a check: an alert about alerts that do not arrive would not arrive."""
+    if undelivered := evidence.waiting.undelivered:
+        since = min(each.since for each in undelivered)
+        yield Recommendation(
+            "high",
+            "alerts",
+            f"Not delivered for {age((evidence.now - since).total_seconds())}; tried again every minute.",
+            "metrics-pipeline check",
+            [f"{each.kind}: {each.error}" for each in undelivered],
         )

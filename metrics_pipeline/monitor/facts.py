@@ -32,7 +32,13 @@ class RunFact:
     partitions: str = ""
     accounts: int | None = None
     rows_read: int | None = None
+    payloads: int | None = None
     change_to_publish_s: float | None = None
+    scheduled_for: str | None = None
+    """The tick of the hourly schedule that asked for it; the same for its retries and its shards."""
+    will_retry: bool = False
+    """It failed and is to be made again; `replaced` once it was."""
+    replaced: bool = False
 
     def seconds(self, now: datetime) -> float | None:
         """How long it took, or has been taking; None before it started."""
@@ -62,6 +68,15 @@ class SnapshotHolder:
 
 
 @dataclass(frozen=True)
+class Undelivered:
+    """Something that its receiver could not be told: an alert, or that all is well."""
+
+    kind: str
+    since: datetime
+    error: str
+
+
+@dataclass(frozen=True)
 class LockFact:
     """A lock on a period. Stale: its lease is over-age and its run is not alive."""
 
@@ -80,6 +95,7 @@ class Waiting:
     stale: Sequence[StalePeriod] = ()
     snapshot: SnapshotHolder | None = None
     capture_problems: Sequence[CaptureProblem] = ()
+    undelivered: Sequence[Undelivered] = ()
 
     @property
     def oldest_stale_at(self) -> datetime | None:
@@ -99,3 +115,19 @@ class CacheFacts:
     hours: Mapping[datetime, Reads] = field(default_factory=dict)
     locks: Sequence[LockFact] = ()
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """The processes that schedule and do the runs, and whether they are told to."""
+
+    heartbeat_at: datetime | None = None
+    """When Dagster's daemon was last heard of; None when it never ran here."""
+    worker_answers: bool = False
+    switched_off: Sequence[str] = ()
+    """Sensors and schedules that are off: sensor expense_changes."""
+
+    @property
+    def ever_ran(self) -> bool:
+        """Whether this is where the pipeline runs, and not only a place for commands."""
+        return self.heartbeat_at is not None

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from metrics_pipeline.cache.counters import reads_of_hours
 from metrics_pipeline.changes.marks import read_backlog
 from metrics_pipeline.errors import CacheUnavailable
-from metrics_pipeline.monitor.facts import CacheFacts, LockFact, SnapshotHolder, Waiting
-from metrics_pipeline.monitor.limits import SNAPSHOT_SECONDS, WINDOW
+from metrics_pipeline.monitor.facts import CacheFacts, LockFact, SnapshotHolder, Undelivered, Waiting
+from metrics_pipeline.monitor.limits import SNAPSHOT_SECONDS
 from metrics_pipeline.source.capture import capture_state
 from metrics_pipeline.sql import query
 
@@ -21,7 +21,7 @@ ReadLocks = Callable[[datetime], Sequence[LockFact]]
 
 
 def read_waiting(connection: Connection, now: datetime) -> Waiting:
-    """Logged changes, stale periods, the longest open transaction, and triggers that do not fire."""
+    """Logged changes, stale periods, the longest open transaction, triggers that do not fire, and alerts not told."""
     logged = connection.execute(query("waiting_changes")).one()
     return Waiting(
         logged.changes,
@@ -29,13 +29,14 @@ def read_waiting(connection: Connection, now: datetime) -> Waiting:
         read_backlog(connection),
         _oldest_snapshot(connection, now),
         capture_state(connection),
+        [Undelivered(*row) for row in connection.execute(query("undelivered_alerts"))],
     )
 
 
-def read_cache(redis: Redis, now: datetime, read_locks: ReadLocks) -> CacheFacts:
+def read_cache(redis: Redis, now: datetime, hours: int, read_locks: ReadLocks) -> CacheFacts:
     """Reads by hour, and locks. Never raises for a Redis that is away: that is a finding."""
     try:
-        return CacheFacts(reads_of_hours(redis, now, int(WINDOW / timedelta(hours=1))), read_locks(now))
+        return CacheFacts(reads_of_hours(redis, now, hours), read_locks(now))
     except CacheUnavailable as error:
         return CacheFacts(error=str(error))
 

@@ -7,17 +7,12 @@ from datetime import datetime
 from statistics import median
 
 from metrics_pipeline.monitor.facts import RunFact
-from metrics_pipeline.monitor.limits import (
-    SLOW_AT_LEAST_SECONDS,
-    SLOW_MEDIAN_OF_RUNS,
-    SLOW_TIMES_MEDIAN,
-    TARGET_SECONDS,
-)
+from metrics_pipeline.monitor.limits import SLOW_AT_LEAST_SECONDS, SLOW_MEDIAN_OF_RUNS, Limits
 from metrics_pipeline.monitor.status import SlowRun
 
 
-def slow_runs(runs: Sequence[RunFact], now: datetime) -> list[SlowRun]:
-    """Runs over the target, or over three times the median of their job and kind; slowest first.
+def slow_runs(runs: Sequence[RunFact], limits: Limits, now: datetime) -> list[SlowRun]:
+    """Runs over the target, or over some times the median of their job and kind; slowest first.
 
     A run that has not ended counts with the time it has taken so far, against the target only.
     """
@@ -32,10 +27,10 @@ def slow_runs(runs: Sequence[RunFact], now: datetime) -> list[SlowRun]:
         relative = (
             run.ended_at is not None
             and times is not None
-            and times > SLOW_TIMES_MEDIAN
+            and times > limits.slow_times_median
             and taken > SLOW_AT_LEAST_SECONDS
         )
-        if taken > TARGET_SECONDS or relative:
+        if taken > limits.run_seconds or relative:
             rows_times = run.rows_read / usual_rows if run.rows_read is not None and usual_rows else None
             found.append(
                 SlowRun(
@@ -50,7 +45,7 @@ def slow_runs(runs: Sequence[RunFact], now: datetime) -> list[SlowRun]:
                     run.partitions,
                     times,
                     rows_times,
-                    _why(times, rows_times),
+                    _why(times, rows_times, limits),
                 )
             )
     return sorted(found, key=lambda run: -run.seconds)
@@ -69,7 +64,7 @@ def _medians(runs: Sequence[RunFact], now: datetime) -> dict[tuple[str, str], tu
     }
 
 
-def _why(times: float | None, rows_times: float | None) -> str:
+def _why(times: float | None, rows_times: float | None, limits: Limits) -> str:
     if times is None:
-        return f"over {TARGET_SECONDS:.0f} s"
+        return f"over {limits.run_seconds:.0f} s"
     return f"{times:.1f}× its job's median" + ("" if rows_times is None else f", on {rows_times:.1f}× its rows")

@@ -18,7 +18,7 @@ SCHEMA = 1
 
 Level = Literal["healthy", "warning", "critical"]
 Priority = Literal["high", "medium", "low"]
-AdviceKind = Literal["failures", "freshness", "performance", "cache", "capture", "maintenance"]
+AdviceKind = Literal["failures", "freshness", "performance", "cache", "capture", "maintenance", "processes", "alerts"]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Health:
-    """The worst of the checks; idle when nothing ran yet and nothing is wrong."""
+    """The worst of the checks; idle when nothing is wrong and nothing ran yet, or runs here."""
 
     status: Literal["healthy", "warning", "critical", "idle"]
     message: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def age(seconds: float) -> str:
     """In the two largest units that matter: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
@@ -23,3 +25,8 @@ def counted(count: int, noun: str) -> str:
     """A count with its noun: no slow runs, 1 slow run, 2 slow runs, 3 refreshes."""
     plural = noun + ("es" if noun.endswith("sh") else "s")
     return f"{count:,} {noun if count == 1 else plural}" if count else f"no {plural}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a; a and b; a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

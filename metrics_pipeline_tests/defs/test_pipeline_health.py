@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import text
 
 from metrics_pipeline.cache.counters import count_misses, count_reads
-from metrics_pipeline.cache.locks import lock_key, period_locks
+from metrics_pipeline.cache.lock_keys import lock_key
+from metrics_pipeline.cache.locks import period_locks
 from metrics_pipeline.definitions import define
 from metrics_pipeline.defs.metadata import published_metadata
 from metrics_pipeline.defs.run import materialize
 from metrics_pipeline.defs.run_history import job_monitor, read_history
 from metrics_pipeline.monitor.health import CHECKS
-from metrics_pipeline.monitor.limits import WINDOW
+from metrics_pipeline.monitor.limits import Limits
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome
+
+WINDOW = Limits().window
+
+
+@pytest.fixture
+def instance():
+    """With a storage for switches, which one in memory has not."""
+    with dg.instance_for_test() as stored:
+        yield stored
 
 
 @pytest.fixture
@@ -72,9 +91,21 @@ def level(status, name: str) -> str:
     return next(check.level for check in status.health.checks if check.name == name)
 
 
+@pytest.fixture
+def daemon(instance):
+    """Dagster's daemon says that it is there, so many seconds from now."""
+
+    def beat(later: float = 0.0) -> None:
+        at = datetime.now(timezone.utc).timestamp() + later
+        instance.add_daemon_heartbeat(DaemonHeartbeat(at, "SENSOR", None, None))
+
+    return beat
+
+
 def test_nothing_ran_yet(status):
     found = status()
     assert found.health.status == "idle"
+    assert found.health.message == "Nothing is running here: start `metrics-pipeline up`."
     assert (found.calculation.executions, found.refresh.executions) == (0, 0)
 
 
@@ -111,6 +142,55 @@ def test_a_refresh_is_told_from_a_calculation_and_says_how_long_the_change_waite
     assert 0 < found.freshness.published_last_s == found.freshness.published_worst_s < 60
 
 
+def test_a_daemon_that_falls_silent_and_comes_back(status, daemon):
+    daemon()
+    assert level(status(), "daemon") == "healthy"
+    found = status(121)
+    assert (found.health.status, level(found, "daemon")) == ("critical", "critical")
+    assert "metrics-pipeline up" in [each.command for each in found.recommendations]
+    daemon(121)
+    assert level(status(121), "daemon") == "healthy"
+
+
+def test_no_worker_is_critical_until_one_answers(status, daemon, request):
+    assert level(status(), "workers") == "healthy"  # nothing was started here: nobody is missed
+    daemon()
+    found = status()
+    assert (found.health.status, level(found, "workers")) == ("critical", "critical")
+    assert found.recommendations[0].command == "metrics-pipeline worker"
+    request.getfixturevalue("worker")
+    found = status()
+    assert level(found, "workers") == "healthy"
+    assert "metrics-pipeline worker" not in [each.command for each in found.recommendations]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_status_asks_a_worker_in_no_time(status, daemon):
+    daemon()
+    status()
+    begun = time.perf_counter()
+    assert level(status(), "workers") == "healthy"
+    assert time.perf_counter() - begun < 0.9
+
+
+def test_a_sensor_or_schedule_that_is_switched_off_and_on_again(status, daemon, instance, settings):
+    daemon()
+    assert level(status(), "switches") == "healthy"
+    repository = define(settings).get_repository_def()
+    sensor = repository.get_sensor_def("expense_changes")
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="m")), repository.name),
+        sensor.name,
+    )
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.STOPPED)
+    instance.add_instigator_state(state)
+    found = status()
+    assert level(found, "switches") == "warning"
+    assert any(each.message.startswith("sensor expense_changes: switched off") for each in found.recommendations)
+    instance.update_instigator_state(state.with_status(InstigatorStatus.RUNNING))
+    assert level(status(), "switches") == "healthy"
+
+
 def test_failed_runs_turn_the_verdict_and_success_turns_it_back(record, status, settings, instance):
     failed = record(Grain.DAY, dg.DagsterRunStatus.FAILURE)
     found = status()
@@ -123,7 +203,8 @@ def test_failed_runs_turn_the_verdict_and_success_turns_it_back(record, status, 
     assert later.calculation.executions == 0
 
 
-def test_after_a_first_report_silence_is_a_warning(instance, status):
+def test_after_a_first_report_silence_is_a_warning(instance, status, daemon):
+    daemon()
     instance.report_runless_asset_event(
         dg.AssetMaterialization("metrics_cache", metadata=published_metadata(Outcome()))
     )
@@ -132,7 +213,9 @@ def test_after_a_first_report_silence_is_a_warning(instance, status):
 
 
 @pytest.mark.usefixtures("spend")
-def test_what_waits_is_critical_after_an_hour_until_it_is_refreshed(pipeline, status, database):
+def test_what_waits_is_critical_after_an_hour_until_it_is_refreshed(pipeline, status, database, daemon):
+    assert level(status(3700), "staleness") == "healthy"  # nothing is running here: nobody promised to refresh it
+    daemon(3700)
     assert status().freshness.log_changes > 0
     assert level(status(3700), "staleness") == "critical"
     pipeline.absorb_changes()
@@ -174,11 +257,11 @@ def test_without_redis_there_is_still_a_status(settings, instance):
     assert found.recommendations[0].command == "metrics-pipeline check"
 
 
-def test_a_lock_is_stale_when_over_age_and_without_its_run(status, redis_client, settings, instance):
+def test_a_lock_is_stale_when_over_age_and_without_its_run(status, redis_client, settings, instance, database):
     job = define(settings).resolve_job_def("daily_metrics_job")
     run = instance.create_run_for_job(job, tags={"dagster/partition": "2026-03-01"}, status=dg.DagsterRunStatus.STARTED)
     period = Period.holding(Grain.DAY, settings.today())
-    with period_locks(redis_client, [period], holder=run.run_id, policy="skip"):
+    with period_locks(redis_client, database.engine, [period], holder=run.run_id, policy="skip"):
         assert [lock.stale for lock in status().locks] == [False]
         redis_client.expire(lock_key(period), 20)  # of a lease of 60 s that is renewed every 20 s
         assert level(status(), "locks") == "healthy"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from metrics_pipeline.cache.counters import Reads
-from metrics_pipeline.monitor.facts import CacheFacts, LockFact, RunFact
+from metrics_pipeline.monitor.facts import CacheFacts, LockFact, Machinery, RunFact
 
 NOW = datetime(2026, 3, 18, 12, tzinfo=timezone.utc)
 
 
 def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
+
+
+AT_WORK = Machinery(ago(10), worker_answers=True)
 
 
 def a_run(number: int = 0, *, seconds: float = 2.0, ended_ago: float = 60.0, **facts: object) -> RunFact:

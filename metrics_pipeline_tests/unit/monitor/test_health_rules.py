@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from metrics_pipeline.monitor.facts import CacheFacts, SnapshotHolder, Waiting
+from metrics_pipeline.monitor.facts import CacheFacts, Machinery, SnapshotHolder, Undelivered, Waiting
 from metrics_pipeline.monitor.health import CHECKS
-from metrics_pipeline.monitor.limits import WINDOW
+from metrics_pipeline.monitor.limits import Limits
 from metrics_pipeline.monitor.status import Recommendation, Status
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.refreshing import StalePeriod
 from metrics_pipeline.source.capture import CaptureProblem
-from metrics_pipeline_tests.unit.monitor.healthy_day import NOW, a_run, ago, failing, locks, reads
+from metrics_pipeline_tests.unit.monitor.healthy_day import AT_WORK, NOW, a_run, ago, failing, locks, reads
 
+WINDOW = Limits().window
 PROBLEM = CaptureProblem("Trigger t on expenses is disabled.", "Run `metrics-pipeline migrate`.")
 
 
@@ -68,6 +69,10 @@ def test_a_good_day_is_healthy_and_nothing_is_to_do(assessed):
         ({"cache": CacheFacts(error="Redis is away")}, "redis", "critical"),
         ({"runs": [], "last_ended_at": NOW - WINDOW}, "activity", "healthy"),
         ({"runs": [], "last_ended_at": NOW - WINDOW - timedelta(seconds=1)}, "activity", "warning"),
+        ({"machinery": Machinery(ago(120), True)}, "daemon", "healthy"),
+        ({"machinery": Machinery(ago(121), True)}, "daemon", "critical"),
+        ({"machinery": Machinery(ago(10), worker_answers=False)}, "workers", "critical"),
+        ({"machinery": Machinery(ago(10), True, ["sensor expense_changes"])}, "switches", "warning"),
     ],
 )
 def test_a_rule_on_both_sides_of_its_line(assessed, facts, check, expected):
@@ -78,6 +83,50 @@ def test_a_rule_on_both_sides_of_its_line(assessed, facts, check, expected):
         assert status.health.status in ("warning", "critical")
         (said,) = [each.said for each in status.health.checks if each.name == check]
         assert said in status.health.message
+
+
+@pytest.mark.parametrize(
+    ("facts", "limit", "check", "met", "exceeded"),
+    [
+        ({"runs": failing(1, 2)}, "failures_warning", "failures", 0.5, 0.49),
+        ({"runs": failing(1, 2)}, "failures_critical", "failures", 0.5, 0.49),
+        ({"waiting": stale_for(600)}, "stale_seconds", "staleness", 600, 599),
+        ({"runs": [a_run(seconds=9)]}, "run_seconds", "duration", 9, 8),
+        ({"runs": [a_run(n, seconds=31) for n in range(3)]}, "slow_runs", "slow_runs", 3, 2),
+        ({"cache": reads(1000, 300)}, "hit_rate", "hit_rate", 0.7, 0.71),
+        ({"cache": reads(10, 9)}, "hit_rate_reads", "hit_rate", 11, 10),
+    ],
+)
+def test_a_limit_that_is_set_is_the_one_that_counts(assessed, facts, limit, check, met, exceeded):
+    others = {} if not limit.startswith("failures") else {"failures_warning": 0.1, "failures_critical": 1.0}
+    if limit == "failures_critical":
+        assert level(assessed(**facts, **others | {limit: met}), check) == "warning"
+        assert level(assessed(**facts, **others | {limit: exceeded}), check) == "critical"
+    else:
+        assert level(assessed(**facts, **others | {limit: met}), check) == "healthy"
+        assert level(assessed(**facts, **others | {limit: exceeded}), check) != "healthy"
+
+
+def test_where_nothing_was_ever_started_nobody_is_missed_and_what_waits_is_said(assessed):
+    """After single commands: numbers are as fresh as the last command made them."""
+    nowhere = {"machinery": Machinery(), "last_ended_at": NOW - 2 * WINDOW, "runs": []}
+    found = assessed(**nowhere, waiting=stale_for(7200))
+    assert (found.health.status, found.health.message) == (
+        "idle",
+        "Nothing is running here, and changes wait: start `metrics-pipeline up`.",
+    )
+    assert "metrics-pipeline up" in advice(found)
+    assert assessed(**nowhere).health.message == "Nothing is running here: start `metrics-pipeline up`."
+    # What is wrong beyond that is still wrong.
+    assert assessed(**nowhere, cache=CacheFacts(error="Redis is away")).health.status == "critical"
+
+
+def test_a_daemon_that_stopped_is_named_before_what_follows_from_it(assessed):
+    health = assessed(machinery=Machinery(ago(7200), False), waiting=stale_for(7100)).health
+    assert health.message == (
+        "Dagster's daemon stopped 2 h 0 min ago, so nothing is scheduled or refreshed; "
+        "no worker is reachable, so runs are not done; the oldest unpublished change is 118 min old."
+    )
 
 
 def test_nothing_yet_is_idle_unless_something_is_wrong(assessed):
@@ -113,6 +162,26 @@ def test_the_worst_check_gives_the_verdict_and_is_named_first(assessed):
             {},
             'psql "$METRICS_DATABASE_URL" -c "SELECT pg_terminate_backend(4711)"',
             "medium",
+        ),
+        ({"machinery": Machinery(ago(121), True)}, {"machinery": AT_WORK}, "metrics-pipeline up", "high"),
+        ({"machinery": Machinery(ago(10), False)}, {"machinery": AT_WORK}, "metrics-pipeline worker", "high"),
+        (
+            {"machinery": Machinery(ago(10), True, ["schedule daily_metrics_hourly"])},
+            {"machinery": AT_WORK},
+            "metrics-pipeline check",
+            "medium",
+        ),
+        (
+            {"waiting": Waiting(undelivered=[Undelivered("health", ago(300), "away")])},
+            {},
+            "metrics-pipeline check",
+            "high",
+        ),
+        (
+            {"runs": [], "last_ended_at": NOW - WINDOW - timedelta(seconds=1)},
+            {"runs": [], "last_ended_at": NOW - WINDOW},
+            "metrics-pipeline up",
+            "high",
         ),
     ],
 )

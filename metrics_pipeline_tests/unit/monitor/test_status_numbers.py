@@ -98,4 +98,4 @@ def test_the_document_for_programs(assessed):
     assert document["at"] == "2026-03-18T12:00:00+00:00"
     assert document["freshness"]["log_oldest_s"] == 12.3457
     assert document["calculation"]["last_at"] == "2026-03-18T11:59:00+00:00"
-    assert document["health"]["checks"][0] == {"name": "failures", "level": "healthy", "said": "no run failed"}
+    assert document["health"]["checks"][0] == {"name": "redis", "level": "healthy", "said": "Redis answers"}
