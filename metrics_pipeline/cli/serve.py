@@ -12,9 +12,10 @@ def serve() -> None:
     """
     from metrics_pipeline.dashboard.server import check_exposure
     from metrics_pipeline.dashboard.server import serve as run_until_stopped
+    from metrics_pipeline.services.instance import instance_monitor
 
     with opened_pipeline() as pipeline:
         check_exposure(pipeline.settings)
         pipeline.migrate()
         settings = pipeline.settings
-    run_until_stopped(settings)
+    run_until_stopped(settings, instance_monitor)

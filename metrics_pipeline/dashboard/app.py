@@ -17,32 +17,47 @@ from metrics_pipeline.dashboard import api, pages
 from metrics_pipeline.dashboard.access import Gate
 from metrics_pipeline.dashboard.hits import CacheHits
 from metrics_pipeline.dashboard.live import LiveUpdates
+from metrics_pipeline.dashboard.metrics_page import MetricsPage
 from metrics_pipeline.dashboard.names import AccountNames
+from metrics_pipeline.dashboard.observer import OpenMonitor
 from metrics_pipeline.dashboard.problems import answer_error
 from metrics_pipeline.dashboard.reads import Reads
 from metrics_pipeline.dashboard.rendering import STATIC
 from metrics_pipeline.dashboard.security import LOOPBACK_NAMES, AnswerHeaders, KnownHosts
 from metrics_pipeline.dashboard.state import State
+from metrics_pipeline.dashboard.traffic import Traffic
 from metrics_pipeline.errors import MetricsPipelineError
 from metrics_pipeline.pipeline import Pipeline
 
 
-def create_app(pipeline: Pipeline) -> Starlette:
-    """The dashboard over a pipeline, which the caller closes after it."""
+def create_app(pipeline: Pipeline, open_monitor: OpenMonitor | None = None) -> Starlette:
+    """The dashboard over a pipeline, which the caller closes after it.
+
+    Without a monitor to open, /metrics tells of the servers and of this dashboard alone.
+    """
     settings = pipeline.settings
     assert settings.redis_url is not None  # or there would be no Pipeline
     live = LiveUpdates(settings.redis_url)
     gate, hits = Gate(settings), CacheHits(settings)
+    metrics = MetricsPage(pipeline, open_monitor)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with live.running(), hits.counting():
-            yield
+            try:
+                yield
+            finally:
+                metrics.observer.close()
 
-    middleware = [Middleware(AnswerHeaders)]
+    routes: list[BaseRoute] = [
+        *api.ROUTES,
+        *pages.ROUTES,
+        metrics.route,
+        Mount("/static", _Static(directory=STATIC)),
+    ]
+    middleware = [Middleware(Traffic, routes=routes, registry=metrics.registry), Middleware(AnswerHeaders)]
     if gate.open:
         middleware.append(Middleware(KnownHosts, names=LOOPBACK_NAMES))
-    routes: list[BaseRoute] = [*api.ROUTES, *pages.ROUTES, Mount("/static", _Static(directory=STATIC))]
     app = Starlette(
         routes=routes,
         middleware=middleware,

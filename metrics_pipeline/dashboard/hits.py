@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from metrics_pipeline.cache.counters import count_reads
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.cache.reader import Reading
-from metrics_pipeline.dashboard.head import head_of
+from metrics_pipeline.cache.wanted import Wanted, as_required
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.periods import Period
 from metrics_pipeline.settings import Settings
@@ -49,12 +49,9 @@ class CacheHits:
         except (RedisError, OSError):
             return None
         readings = []
-        for value, required in zip(values, _required(periods, today), strict=True):
-            if not isinstance(value, bytes):
-                return None
-            entry = Entry.decode(value)
-            head = head_of(entry.payload)
-            if entry.fingerprint != self._fingerprint or (head.as_of, head.is_current) != required:
+        for value, wanted in zip(values, _wanted(periods, today), strict=True):
+            entry = Entry.decode(value) if isinstance(value, bytes) else None
+            if entry is None or wanted.unfit(entry, self._fingerprint):
                 return None
             readings.append(Reading(entry.payload, entry.version, "cache"))
         self._uncounted += len(readings)
@@ -88,6 +85,5 @@ class CacheHits:
 
 
 @lru_cache(maxsize=1024)
-def _required(periods: tuple[Period, ...], today: date) -> list[tuple[date, bool]]:
-    """As of which day, and whether as current periods, these must have been computed."""
-    return [(period.as_of(today), period.is_current(today)) for period in periods]
+def _wanted(periods: tuple[Period, ...], today: date) -> tuple[Wanted, ...]:
+    return as_required(periods, today)

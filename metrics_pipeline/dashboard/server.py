@@ -8,21 +8,12 @@ import socket
 import uvicorn
 
 from metrics_pipeline.dashboard.app import create_app
+from metrics_pipeline.dashboard.observer import OpenMonitor
 from metrics_pipeline.errors import ConfigurationError
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.settings import Settings
 
 _STOP_SECONDS = 3  # open event streams are cut after this
-
-
-def dashboard_url(settings: Settings) -> str:
-    """Where a browser reaches the dashboard, without a slash at the end."""
-    if settings.dashboard_url:
-        return settings.dashboard_url
-    host = settings.dashboard_host
-    if host in ("0.0.0.0", "::"):  # "all addresses" is not one to visit
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.dashboard_port}"
 
 
 def check_exposure(settings: Settings) -> None:
@@ -35,16 +26,16 @@ def check_exposure(settings: Settings) -> None:
         )
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, open_monitor: OpenMonitor | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigurationError when that cannot be done safely."""
     check_exposure(settings)
     _check_port(settings)
     with Pipeline(settings) as pipeline:
         if settings.dashboard_secret is None:
             print("Dashboard: open to everybody on this machine, for METRICS_DASHBOARD_SECRET is not set.", flush=True)
-        print(f"Dashboard: {dashboard_url(settings)}", flush=True)
+        print(f"Dashboard: {settings.dashboard_address}", flush=True)
         uvicorn.run(
-            create_app(pipeline),
+            create_app(pipeline, open_monitor),
             host=settings.dashboard_host,
             port=settings.dashboard_port,
             log_level="warning",

@@ -2,25 +2,28 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, SCHEDULED_EXECUTION_TIME_TAG, WILL_RETRY_TAG
 from redis import Redis
 
 from metrics_pipeline.cache.held_locks import list_locks, stale_locks
 from metrics_pipeline.defs.jobs import job_name
 from metrics_pipeline.defs.liveness import run_liveness
+from metrics_pipeline.defs.machinery import read_machinery
+from metrics_pipeline.defs.run_rows import RunRow, moment_of, read_reports, read_runs
 from metrics_pipeline.defs.triggers import TRIGGER_TAG
 from metrics_pipeline.monitor.facts import LockFact, RunFact, RunHistory, State
-from metrics_pipeline.monitor.monitor import MetricsJobMonitor
+from metrics_pipeline.monitor.monitor import MetricsJobMonitor, Orchestrator
 from metrics_pipeline.periods import Grain
 from metrics_pipeline.pipeline import Pipeline
 
 MOST_RUNS = 2000
-"""Reading a run takes about a millisecond. When there were more, the history begins later and says so."""
+"""Reading so many takes a tenth of a second. When there were more, the history begins later and says so."""
 
-_PAGE = 1000
+_JOBS = [job_name(grain) for grain in Grain]
 _REPORTS = dg.AssetKey("metrics_cache")  # every run that gets to its end reports there once
 _STATES: Mapping[dg.DagsterRunStatus, State] = {
     dg.DagsterRunStatus.STARTED: "running",
@@ -33,12 +36,13 @@ _STATES: Mapping[dg.DagsterRunStatus, State] = {
 
 def job_monitor(pipeline: Pipeline, instance: dg.DagsterInstance) -> MetricsJobMonitor:
     """A monitor on the servers of a pipeline and the runs of an instance."""
-    return MetricsJobMonitor(
-        pipeline.engine,
-        pipeline.redis,
-        lambda since: read_history(instance, since),
-        lambda now: _read_locks(pipeline.redis, instance, now),
+    settings = pipeline.settings
+    orchestrator = Orchestrator(
+        read_history=lambda since: read_history(instance, since),
+        read_locks=lambda now: _read_locks(pipeline.redis, instance, now),
+        read_machinery=lambda: read_machinery(instance, settings),
     )
+    return MetricsJobMonitor(pipeline.engine, pipeline.redis, orchestrator, settings.monitor)
 
 
 @contextmanager
@@ -50,10 +54,10 @@ def opened_monitor(pipeline: Pipeline) -> Iterator[MetricsJobMonitor]:
 
 def read_history(instance: dg.DagsterInstance, since: datetime, most: int = MOST_RUNS) -> RunHistory:
     """The metric assets' runs created since a moment, at most `most` records, newest first."""
-    records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=most)
-    begin = _utc(records[-1].create_timestamp) if len(records) == most else since
-    reports = _reports(instance, begin)
-    runs = [fact for record in records if (fact := _fact(record, reports))]
+    rows = read_runs(instance, since, most, _JOBS)
+    begin = rows[-1].created_at if len(rows) == most else since
+    reports = read_reports(instance, _REPORTS, [row.run_id for row in rows])
+    runs = [fact for row in rows if (fact := _fact(row, reports))]
     ended = [run.ended_at for run in runs if run.ended_at]
     return RunHistory(runs, begin, max(ended) if ended else _last_report(instance))
 
@@ -67,9 +71,8 @@ def _read_locks(redis: Redis, instance: dg.DagsterInstance, now: datetime) -> li
     ]
 
 
-def _fact(record: Any, reports: Mapping[str, Mapping[str, Any]]) -> RunFact | None:
+def _fact(run: RunRow, reports: Mapping[str, Mapping[str, Any]]) -> RunFact | None:
     """None for a run of something else than a metric asset."""
-    run: dg.DagsterRun = record.dagster_run
     grain = next((grain for grain in Grain if _computes(run, grain)), None)
     if grain is None:
         return None
@@ -79,19 +82,23 @@ def _fact(record: Any, reports: Mapping[str, Mapping[str, Any]]) -> RunFact | No
         job=grain.adverb,
         kind="refresh" if run.tags.get(TRIGGER_TAG) == "refresh" else "calculation",
         state=_STATES.get(run.status, "queued"),
-        created_at=_utc(record.create_timestamp),
-        started_at=_moment(record.start_time),
-        ended_at=_moment(record.end_time),
+        created_at=run.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
         partitions=_partitions(run.tags),
         accounts=report.get("accounts"),
         rows_read=report.get("rows_read"),
+        payloads=report.get("payloads"),
         change_to_publish_s=report.get("change_to_publish_s"),
+        scheduled_for=run.tags.get(SCHEDULED_EXECUTION_TIME_TAG),
+        will_retry=run.tags.get(WILL_RETRY_TAG) == "true",
+        replaced=AUTO_RETRY_RUN_ID_TAG in run.tags,
     )
 
 
-def _computes(run: dg.DagsterRun, grain: Grain) -> bool:
+def _computes(run: RunRow, grain: Grain) -> bool:
     """Runs from a schedule, the sensor or a program have a job of their own; those from a backfill do not."""
-    return run.job_name == job_name(grain) or dg.AssetKey(f"{grain.adverb}_metrics") in (run.asset_selection or ())
+    return run.job_name == job_name(grain) or f"{grain.adverb}_metrics" in run.selection
 
 
 def _partitions(tags: Mapping[str, str]) -> str:
@@ -101,29 +108,6 @@ def _partitions(tags: Mapping[str, str]) -> str:
     return str(first or "") if first == last else f"{first} to {last}"
 
 
-def _reports(instance: dg.DagsterInstance, since: datetime) -> dict[str, dict[str, Any]]:
-    """What the runs reported, by run."""
-    wanted = dg.AssetRecordsFilter(_REPORTS, after_timestamp=since.timestamp())
-    found: dict[str, dict[str, Any]] = {}
-    cursor, more = None, True
-    while more:
-        page = instance.fetch_materializations(wanted, limit=_PAGE, cursor=cursor)
-        for record in page.records:
-            if materialization := record.asset_materialization:
-                found[record.run_id] = {name: value.value for name, value in materialization.metadata.items()}
-        cursor, more = page.cursor, page.has_more
-    return found
-
-
 def _last_report(instance: dg.DagsterInstance) -> datetime | None:
     records = instance.fetch_materializations(_REPORTS, limit=1).records
-    return _moment(records[0].timestamp) if records else None
-
-
-def _moment(timestamp: float | None) -> datetime | None:
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, timezone.utc)
-
-
-def _utc(moment: datetime) -> datetime:
-    """Storages return UTC, some without saying so."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment_of(records[0].timestamp) if records else None

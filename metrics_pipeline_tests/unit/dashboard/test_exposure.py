@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from metrics_pipeline.dashboard.access import issue_token
-from metrics_pipeline.dashboard.server import check_exposure, dashboard_url
+from metrics_pipeline.dashboard.server import check_exposure
 from metrics_pipeline.errors import BadRequest, ConfigurationError
 from metrics_pipeline.settings import load_settings
 
@@ -45,7 +45,7 @@ def test_the_secret_is_not_shown():
     ],
 )
 def test_the_address_is_one_that_can_be_visited(settings, url):
-    assert dashboard_url(load_settings(**settings)) == url
+    assert load_settings(**settings).dashboard_address == url
 
 
 @pytest.mark.parametrize(("accounts", "days"), [([], 1), ([0], 1), ([1], 0), ([1], -1), ([1], 1e9), (range(1, 99), 1)])

@@ -1,0 +1,1 @@
+"""What may be forgotten: records of old runs, counters, and logs beyond a size. Knows no Dagster."""
