@@ -12,6 +12,8 @@ from metrics_pipeline.cli import (
     load,
     locks,
     migrate,
+    prune,
+    reconcile,
     refresh,
     run,
     sample,
@@ -39,12 +41,14 @@ app.command(rich_help_panel=WATCH)(status.status)
 app.command("slow-runs", rich_help_panel=WATCH)(slow_runs.slow_runs)
 app.add_typer(locks.app, name="locks", help=locks.HELP, rich_help_panel=WATCH)
 app.command(rich_help_panel=WATCH)(check.check)
+app.command(rich_help_panel=WATCH)(prune.prune)
 app.command(rich_help_panel=DATA)(migrate.migrate)
 app.command(rich_help_panel=DATA)(detach.detach)
 app.command(rich_help_panel=DATA)(sample.sample)
 app.command(rich_help_panel=DATA)(load.load)
 app.command(rich_help_panel=METRICS)(calculate.calculate)
 app.command(rich_help_panel=METRICS)(refresh.refresh)
+app.command(rich_help_panel=METRICS)(reconcile.reconcile)
 app.command(rich_help_panel=METRICS)(warm.warm)
 app.command(rich_help_panel=METRICS)(show.show)
 app.command(rich_help_panel=METRICS)(export.export)

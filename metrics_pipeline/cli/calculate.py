@@ -9,9 +9,11 @@ from rich.table import Table
 from metrics_pipeline.cli.opened import opened_pipeline
 from metrics_pipeline.cli.options import Accounts, AsJson, Grains, Today, day_option
 from metrics_pipeline.cli.output import console, print_json, progress_bar, remark
-from metrics_pipeline.periods import Grain
+from metrics_pipeline.cli.submitted import Here, NoWait, left_to_up, submit_runs, summed
+from metrics_pipeline.periods import Grain, Period
 
 if TYPE_CHECKING:
+    from metrics_pipeline.pipeline import Pipeline
     from metrics_pipeline.planning.request import Outcome
 
 
@@ -27,6 +29,8 @@ def calculate(
         bool, typer.Option("--force", help="Write and publish a new version even where nothing changed.")
     ] = False,
     today: Today = None,
+    here: Here = False,
+    no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
     """Compute metrics now, store and publish them.
@@ -34,28 +38,58 @@ def calculate(
     Without options: the current day, week, month and year of every active
     account. A payload that comes out as it is stored keeps its version.
 
+    While [bold]up[/bold] runs, its workers compute: the runs are submitted and
+    waited for; Ctrl-C leaves them running. With --here or --today, and
+    without [bold]up[/bold], this process computes.
+
     \b
     [bold]Examples[/bold]
       metrics-pipeline calculate
       metrics-pipeline calculate --account 17 --grain month --date 2026-03-01
       metrics-pipeline calculate --all-history
     """
-    with opened_pipeline() as pipeline, progress_bar("Computing") as bar:
-        outcome = pipeline.calculate(
-            grains=grains or tuple(Grain),
-            on=days or (),
-            all_history=all_history,
-            account_ids=accounts or None,
-            today=today,
-            force=force,
-            progress=lambda outcome: bar.say(f"Computing: {outcome.payloads:,} payloads"),
-        )
+    with opened_pipeline() as pipeline:
+        if left_to_up(pipeline.settings, here=here or (today is not None and not no_wait), no_wait=no_wait):
+            outcomes = submit_runs(
+                pipeline,
+                _chosen(pipeline, grains, days, all_history),
+                account_ids=accounts,
+                force=force,
+                only_stale=False,
+                trigger="manual",
+                wait=not no_wait,
+                as_json=as_json,
+            )
+            if outcomes is None:
+                return
+            outcome = summed(outcomes)
+        else:
+            with progress_bar("Computing") as bar:
+                outcome = pipeline.calculate(
+                    grains=grains or tuple(Grain),
+                    on=days or (),
+                    all_history=all_history,
+                    account_ids=accounts or None,
+                    today=today,
+                    force=force,
+                    progress=bar.follow,
+                )
     if as_json:
         print_json(outcome_as_json(outcome))
     else:
         _print(outcome)
     if accounts and outcome.accounts < len(set(accounts)):
         remark(f"Of the {len(set(accounts))} accounts asked for {outcome.accounts} exist.")
+
+
+def _chosen(pipeline: Pipeline, grains: list[Grain] | None, days: list[date] | None, all_history: bool) -> list[Period]:
+    from metrics_pipeline.planning.chosen import chosen_periods
+
+    pipeline.absorb_changes()  # what is computed no longer waits for a refresh
+    settings = pipeline.settings
+    return chosen_periods(
+        grains or tuple(Grain), days or (), settings.today(), settings.start_date, all_history=all_history
+    )
 
 
 def _print(outcome: Outcome) -> None:

@@ -13,6 +13,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from metrics_pipeline.planning.request import Outcome
+
 console = Console(highlight=False)
 remarks = Console(stderr=True, highlight=False)
 
@@ -50,6 +52,10 @@ class Bar:
     def __call__(self, done: int, total: int) -> None:
         """How much is done, of how much: what loading and the sample report."""
         self._progress.update(self._task, completed=done, total=total)
+
+    def follow(self, outcome: Outcome) -> None:
+        """How far a computation is."""
+        self(outcome.accounts_done, outcome.accounts_to_do)
 
     def say(self, doing: str) -> None:
         """What is being done now."""

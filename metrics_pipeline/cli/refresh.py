@@ -4,14 +4,17 @@ from collections.abc import Collection
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
+import typer
 from rich.table import Table
 
 from metrics_pipeline.cli.opened import opened_pipeline
 from metrics_pipeline.cli.options import Accounts, AsJson, Grains, day_option
 from metrics_pipeline.cli.output import console, print_json, progress_bar
+from metrics_pipeline.cli.submitted import Here, NoWait, left_to_up, submit_runs
 from metrics_pipeline.periods import Grain, Period
 
 if TYPE_CHECKING:
+    from metrics_pipeline.pipeline import Pipeline
     from metrics_pipeline.planning.request import Outcome
 
 
@@ -22,30 +25,50 @@ def refresh(
         Optional[list[date]],  # noqa: UP045
         day_option("--date", "-d", help="Only the periods that hold this day; repeat for more. Default: all."),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Compute and publish whatever is stored and cached: of the days named, or of today."
+        ),
+    ] = False,
+    here: Here = False,
+    no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
     """Compute now what expense changes made stale.
 
     The log of changes is absorbed; then the periods that it made stale are
     computed, stored and published. While [bold]up[/bold] runs, its sensor does
-    the same by itself.
+    the same by itself, and its workers do what is asked for here: Ctrl-C leaves
+    them running; --here computes in this process.
 
     \b
     [bold]Examples[/bold]
       metrics-pipeline refresh
       metrics-pipeline refresh --account 17 --date 2026-03-01
+      metrics-pipeline refresh --account 17 --force
     """
-    from metrics_pipeline.planning.request import RefreshRequest
-    from metrics_pipeline.planning.stretches import stretches
-
-    with opened_pipeline() as pipeline, progress_bar("Absorbing changes") as bar:
-        changes = pipeline.absorb_changes().changes
-        backlog = [stale.period for stale in pipeline.backlog()]
-        today, outcomes = pipeline.settings.today(), []
-        for periods in stretches(_wanted(backlog, grains, days)):
-            bar.say(f"Refreshing {periods[0]} to {periods[-1].key}")
-            request = RefreshRequest(periods, today, accounts or None, computed_by="refresh", only_stale=True)
-            outcomes.append(pipeline.refresh(request))
+    with opened_pipeline() as pipeline:
+        away = left_to_up(pipeline.settings, here=here, no_wait=no_wait)
+        with progress_bar("Absorbing changes"):
+            changes = pipeline.absorb_changes().changes
+            periods = _wanted(pipeline, grains, days, force)
+        if away and periods:
+            submitted = submit_runs(
+                pipeline,
+                periods,
+                account_ids=accounts,
+                force=force,
+                only_stale=not force,
+                trigger="refresh",
+                wait=not no_wait,
+                as_json=as_json,
+            )
+            if submitted is None:
+                return
+            outcomes = submitted
+        else:
+            outcomes = _refresh_here(pipeline, periods, accounts, force)
         waiting = len(pipeline.backlog())
     refreshed = {period: count for outcome in outcomes for period, count in outcome.payloads_by_period.items()}
     if as_json:
@@ -54,14 +77,36 @@ def refresh(
         _print(changes, refreshed, outcomes, waiting)
 
 
-def _wanted(
-    backlog: Collection[Period], grains: Collection[Grain] | None, days: Collection[date] | None
-) -> set[Period]:
-    return {
-        period
-        for period in backlog
-        if period.grain in (grains or Grain) and (not days or any(period.start <= day < period.end for day in days))
-    }
+def _refresh_here(
+    pipeline: Pipeline, periods: Collection[Period], accounts: list[int] | None, force: bool
+) -> list[Outcome]:
+    from metrics_pipeline.planning.request import RefreshRequest
+    from metrics_pipeline.planning.stretches import stretches
+
+    today, outcomes = pipeline.settings.today(), []
+    with progress_bar("Refreshing") as bar:
+        for stretch in stretches(periods):
+            bar.say(f"Refreshing {stretch[0]} to {stretch[-1].key}")
+            request = RefreshRequest(
+                stretch, today, accounts or None, computed_by="refresh", force=force, only_stale=not force
+            )
+            outcomes.append(pipeline.refresh(request, bar.follow))
+    return outcomes
+
+
+def _wanted(pipeline: Pipeline, grains: Collection[Grain] | None, days: list[date] | None, force: bool) -> list[Period]:
+    """What is stale of the periods asked for; forced, all of them."""
+    from metrics_pipeline.planning.chosen import chosen_periods
+
+    if force:
+        settings = pipeline.settings
+        return chosen_periods(grains or Grain, days or (), settings.today(), settings.start_date)
+    return [
+        stale.period
+        for stale in pipeline.backlog()
+        if stale.period.grain in (grains or Grain)
+        and (not days or any(stale.period.start <= day < stale.period.end for day in days))
+    ]
 
 
 def _print(changes: int, refreshed: dict[Period, int], outcomes: list[Outcome], waiting: int) -> None:

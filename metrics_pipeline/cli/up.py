@@ -32,7 +32,7 @@ def up() -> None:
 
 
 def _dashboard(settings: Settings) -> Program:
-    from metrics_pipeline.dashboard.server import check_exposure, dashboard_url
+    from metrics_pipeline.dashboard.server import check_exposure
     from metrics_pipeline.services import Program, answers
 
     check_exposure(settings)
@@ -41,5 +41,5 @@ def _dashboard(settings: Settings) -> Program:
         "dashboard",
         [sys.executable, "-m", "metrics_pipeline.dashboard"],
         ready=lambda: answers(local),
-        when_ready=f"Dashboard: {dashboard_url(settings)}",
+        when_ready=f"Dashboard: {settings.dashboard_address}",
     )

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from metrics_pipeline.cache.locks import PATIENCE_SECONDS, Policy, period_locks
+from metrics_pipeline.defs.liveness import run_liveness
 from metrics_pipeline.defs.metadata import published_metadata, run_metadata
 from metrics_pipeline.defs.partitions import partitions, periods_of
 from metrics_pipeline.defs.retries import retrying_transient_errors
@@ -19,6 +20,7 @@ from metrics_pipeline.metrics.payload import CODE_VERSION
 from metrics_pipeline.periods import WARM_PERIODS, Grain, Period, parse_day
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
+from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline.planning.stretches import PERIODS_PER_RUN
 from metrics_pipeline.settings import Settings
 
@@ -36,13 +38,23 @@ class MaterializeConfig(dg.Config):
     )
     force_refresh: bool = Field(
         default=True,
-        description="Write and publish a new version of every payload. False (what the schedules pass) writes "
-        "only payloads that changed, and still renews the cache.",
+        description="Write and publish a new version of every payload. False writes only payloads that changed, and "
+        "still renews the cache.",
     )
     only_stale: bool = Field(
         default=False,
         description="Of the chosen partitions compute just what is marked stale, for the accounts concerned. What "
         "the sensor passes.",
+    )
+    only_outdated: bool = Field(
+        default=False,
+        description="Of closed partitions compute just what is missing, stale or computed by older rules, and renew "
+        "the cache entries of the rest. What the schedules pass, with force_refresh false.",
+    )
+    shard: str | None = Field(
+        default=None,
+        description='As "i/n": just the accounts of the i-th of n runs, which together compute what one would. Left '
+        "out: all of them.",
     )
     today: str | None = Field(
         default=None, description="The local day that counts as today, YYYY-MM-DD. Left out: the day it is."
@@ -74,6 +86,7 @@ def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
         kinds={"postgres", "redis", "python"},
         owners=["team:metrics"],
         tags={"metrics/grain": grain.value},
+        metadata={"dashboard": dg.MetadataValue.url(settings.dashboard_address)},
     )
     def metrics(
         context: dg.AssetExecutionContext, config: MaterializeConfig, pipeline: dg.ResourceParam[Pipeline]
@@ -87,14 +100,19 @@ def metrics_asset(grain: Grain, settings: Settings) -> dg.AssetsDefinition:
                 computed_by=computed_by(context.run.tags),
                 force=config.force_refresh,
                 only_stale=config.only_stale or ONLY_STALE_TAG in context.run.tags,
+                only_outdated=config.only_outdated,
+                shard=Shard.parse(config.shard) if config.shard else None,
             )
             # The next hour comes anyway; whoever else asks wants it done.
             policy: Policy = "skip" if request.computed_by == "schedule" else "wait"
             with period_locks(
                 pipeline.redis,
+                pipeline.engine,
                 request.periods,
                 holder=context.run.run_id,
                 policy=policy,
+                shard=request.shard,
+                is_alive=run_liveness(context.instance),
                 patience_seconds=PATIENCE_SECONDS,
             ) as locks:
                 for period, holder in locks.skipped.items():
@@ -130,8 +148,9 @@ def _log_progress(context: dg.AssetExecutionContext) -> Progress:
         if now - logged >= _PROGRESS_SECONDS:
             logged = now
             context.log.info(
-                f"{outcome.payloads:,} payloads stored, {outcome.published:,} published so far, "
-                f"{outcome.payloads / (now - started):,.0f} a second"
+                f"{outcome.accounts_done:,} of {outcome.accounts_to_do:,} accounts done: {outcome.payloads:,} payloads "
+                f"stored and {outcome.published:,} published from {outcome.rows_read:,} rows, "
+                f"{outcome.rows_read / (now - started):,.0f} rows a second"
             )
 
     return log
@@ -143,8 +162,8 @@ categories, series, sparkline and budgets, per currency. Each partition is one {
 first day.
 
 - **How it stays fresh**: the sensor `expense_changes` refreshes what changed within seconds;
-  `{grain.adverb}_metrics_hourly` recomputes the last {WARM_PERIODS[grain.value]} partitions every hour and publishes
-  them to Redis.
+  `{grain.adverb}_metrics_hourly` computes the current {grain.value} every hour, and of the
+  {WARM_PERIODS[grain.value] - 1} before it what is missing, stale or of an older code version; all stay in Redis.
 - **To compute a {grain.value} again**: *Materialize*, choose the partitions. In the launchpad, `account_ids` limits
   the run to some accounts, which still marks the whole partition as materialized.
 - **Many at once** become a backfill of {PERIODS_PER_RUN[grain]} partitions a run.

@@ -19,6 +19,7 @@ _COUNTS = (
     "rewritten",
     "published",
     "superseded",
+    "renewed",
     "overtaken",
     "marks_cleared",
     "bytes_published",
@@ -62,6 +63,7 @@ def published_metadata(outcome: Outcome) -> dict[str, Any]:
         "payloads": outcome.published,
         "bytes": outcome.bytes_published,
         "superseded": outcome.superseded,
+        "renewed": outcome.renewed,
         "seconds": round(outcome.seconds.get("publish", 0.0), 4),
     }
 

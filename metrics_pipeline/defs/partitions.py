@@ -1,11 +1,11 @@
 """The partitions of the four metric assets: one for each period, from the start date to today."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import dagster as dg
 
-from metrics_pipeline.periods import Grain, Period, parse_day, warm_window
+from metrics_pipeline.periods import Grain, Period, parse_day, periods_between, warm_window
 from metrics_pipeline.settings import Settings
 
 # Midnight in the configured zone; weeks turn on Monday.
@@ -15,6 +15,8 @@ _TURN_OF = {
     Grain.MONTH: "0 0 1 * *",
     Grain.YEAR: "0 0 1 1 *",
 }
+
+_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def partitions(grain: Grain, settings: Settings) -> dg.TimeWindowPartitionsDefinition:
@@ -46,7 +48,13 @@ def periods_of(grain: Grain, keys: Iterable[str]) -> list[Period]:
 
 def range_tags(periods: list[Period]) -> dict[str, str]:
     """The run tags that make one run cover all partitions from the first period to the last."""
-    return {
-        "dagster/asset_partition_range_start": periods[0].key,
-        "dagster/asset_partition_range_end": periods[-1].key,
-    }
+    return {_FIRST: periods[0].key, _LAST: periods[-1].key}
+
+
+def covered(grain: Grain, tags: Mapping[str, str]) -> list[Period]:
+    """The periods that a run with these tags covers: a range of them, or a single one."""
+    single = tags.get("dagster/partition")
+    first, last = tags.get(_FIRST, single), tags.get(_LAST, single)
+    if first is None or last is None:
+        return []
+    return list(periods_between(grain, parse_day(first, "partition key"), parse_day(last, "partition key")))

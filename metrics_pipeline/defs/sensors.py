@@ -9,8 +9,9 @@ from metrics_pipeline.changes.absorb import Absorbed
 from metrics_pipeline.defs.assets import MaterializeConfig
 from metrics_pipeline.defs.backfills import has_open_backfill, request_backfill
 from metrics_pipeline.defs.jobs import METRICS_JOBS, job_name
-from metrics_pipeline.defs.partitions import range_tags
+from metrics_pipeline.defs.partitions import covered, range_tags
 from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, TRIGGER_TAG
+from metrics_pipeline.defs.watch import absorbed_metadata, told
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.refreshing import Debounce, RefreshPlan, plan_refresh
@@ -20,6 +21,7 @@ NAME = "expense_changes"
 
 _WATCH_SECONDS = 4.2  # the daemon asks every five seconds: a tick that takes longer misses the next turn
 _LOOK_EVERY_SECONDS = 0.2
+_ABSORB_SECONDS = 1.5  # of a long log at a time: what it concerns first is refreshed while the rest is absorbed
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -55,11 +57,12 @@ def expense_changes_sensor(settings: Settings) -> dg.SensorDefinition:
         if pipeline.tend_cache():
             context.log.warning("Redis or PostgreSQL went back in time: the cache was emptied and warmed again.")
         while True:
-            absorbed += pipeline.absorb_changes()
-            plan = _plan(context.instance, pipeline, settings)
+            absorbed += pipeline.absorb_changes(seconds=_ABSORB_SECONDS)
+            plan = _plan(context.instance, pipeline, settings, draining=absorbed.more)
             if plan or time.monotonic() > deadline:
                 break
-            time.sleep(_LOOK_EVERY_SECONDS)
+            if not absorbed.more:
+                time.sleep(_LOOK_EVERY_SECONDS)
         if plan.backfill:
             request_backfill(
                 context.instance,
@@ -68,7 +71,7 @@ def expense_changes_sensor(settings: Settings) -> dg.SensorDefinition:
                 title=f"{len(plan.backfill)} periods that changed",
                 tags=_BACKFILL_TAGS,
             )
-        said = f"{_told(absorbed)}; {plan.why}." if absorbed.changes or absorbed.missed else f"{plan.why}."
+        said = f"{told(absorbed)}; {plan.why}." if absorbed.changes or absorbed.missed else f"{plan.why}."
         if absorbed.changes or absorbed.missed or plan:
             context.log.info(said)
         return dg.SensorResult(
@@ -80,7 +83,7 @@ def expense_changes_sensor(settings: Settings) -> dg.SensorDefinition:
     return expense_changes
 
 
-def _plan(instance: dg.DagsterInstance, pipeline: Pipeline, settings: Settings) -> RefreshPlan:
+def _plan(instance: dg.DagsterInstance, pipeline: Pipeline, settings: Settings, *, draining: bool) -> RefreshPlan:
     backlog, now = pipeline.backlog(), datetime.now(timezone.utc)
     if not backlog:
         return RefreshPlan([], [], "nothing is stale")
@@ -92,14 +95,21 @@ def _plan(instance: dg.DagsterInstance, pipeline: Pipeline, settings: Settings) 
         warm={period for grain in Grain for period in warm_window(grain, today)},
         busy=_busy(instance, now - timedelta(seconds=settings.refresh_patience_seconds)),
         backfilling=has_open_backfill(instance, _BACKFILL_TAGS),
+        draining=draining,
     )
 
 
-def _busy(instance: dg.DagsterInstance, since: datetime) -> set[Grain]:
-    """Grains with a refresh under way; one that was requested before `since` is not waited for any longer."""
+def _busy(instance: dg.DagsterInstance, since: datetime) -> set[Period]:
+    """Periods with a refresh under way; one that was requested before `since` is not waited for any longer."""
     under_way = dg.RunsFilter(tags=_REFRESH, statuses=_UNDER_WAY, created_after=since)
     runs = [run for run in instance.get_runs(under_way) if "dagster/backfill" not in run.tags]
-    return {grain for grain in Grain for run in runs if run.job_name == job_name(grain)}
+    return {
+        period
+        for grain in Grain
+        for run in runs
+        if run.job_name == job_name(grain)
+        for period in covered(grain, run.tags)
+    }
 
 
 def _run_request(periods: list[Period]) -> dg.RunRequest:
@@ -116,20 +126,9 @@ def _observation(absorbed: Absorbed, plan: RefreshPlan) -> dg.AssetObservation:
     return dg.AssetObservation(
         "expenses",
         metadata={
-            "changes": absorbed.changes,
-            "marked_periods": absorbed.marks,
-            "outside_partitions": absorbed.outside,
-            "everything_marked": absorbed.missed,
+            **absorbed_metadata(absorbed),
             "runs_requested": len(plan.runs),
             "backfilled_periods": len(plan.backfill),
+            "plan": plan.why,
         },
     )
-
-
-def _told(absorbed: Absorbed) -> str:
-    told = f"absorbed {absorbed.changes} changes, which mark {absorbed.marks} periods of accounts stale"
-    if absorbed.outside:
-        told += f" ({absorbed.outside} are outside the partitions' range and concern none)"
-    if absorbed.missed:
-        told += "; changes could not be logged (see `metrics-pipeline check`), so everything counts as stale"
-    return told

@@ -10,6 +10,9 @@ TRIGGER_TAG = "metrics/trigger"
 ONLY_STALE_TAG = "metrics/only_stale"
 """On the runs of a backfill of stale periods, which no run config reaches."""
 
+SHARD_TAG = "metrics/shard"
+"""On the runs that divide the accounts of one tick: tells them apart in the UI."""
+
 _BACKFILL_TAG = "dagster/backfill"
 
 

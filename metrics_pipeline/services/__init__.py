@@ -4,7 +4,7 @@ from metrics_pipeline.services.dagster_home import dagster_home, migrate_dagster
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, stop_services
 from metrics_pipeline.services.foreground import Program
 from metrics_pipeline.services.states import ServiceState, service_states
-from metrics_pipeline.services.supervisor import answers, up
+from metrics_pipeline.services.supervisor import answers, is_up, up
 from metrics_pipeline.services.worker import worker
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "answers",
     "dagster_home",
     "ensure_services",
+    "is_up",
     "migrate_dagster",
     "service_states",
     "stop_services",

@@ -1,6 +1,6 @@
 """Running several programs side by side in the foreground: all start, all stop, none is left behind.
 
-One that ran well and then died is started again; one that cannot run stops them all.
+One that ran well and then died is started again, for minutes if need be; one that cannot run stops them all.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from honcho.printer import Message, Printer
 _STOP_SECONDS = 8  # after this a process that was asked to stop is killed
 _POLL_SECONDS = 0.1
 _RAN_WELL_SECONDS = 10  # what dies sooner would only die again
+_PAUSE_SECONDS = 3  # between two starts of a program
+_GIVE_UP_SECONDS = 300  # what a program needs (PostgreSQL, Redis) may be away for a while
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def run_together(
 ) -> int:
     """Run until one cannot go on, or until SIGINT, SIGTERM or SIGHUP; then stop them all.
 
-    Call it in the main thread. A program that ends by itself is told with its code and last lines. After
-    ten seconds or more of running it is started again, else it is what cannot go on. Returns 0 when asked
-    to stop, 1 otherwise.
+    Call it in the main thread. A program that ends by itself is told with its code and last lines. Once it
+    has run for ten seconds it is started again, and again when it ends soon, for five minutes; else it is
+    what cannot go on. Returns 0 when asked to stop, 1 otherwise.
     """
     output = output or sys.stdout
     with _stop_requests() as stop, _stopping_all() as running:
@@ -67,23 +69,27 @@ def run_together(
         while not stop.is_set() and not _dead(running, start):
             stop.wait(_POLL_SECONDS)
         dead = None if stop.is_set() else _dead(running, start)
+        if stop.is_set():
+            printer.say("Stopping. What is interrupted now is done after the next start.")
+            printer.hush()
     if dead is None:
         return 0
     print(dead.last_words(), file=output, flush=True)
     return 1
 
 
-def _dead(running: list[_Running], start: Callable[[Program, str], _Running]) -> _Running | None:
-    """A program that ended, and would only end again. Those that ran well before they ended are started again."""
+def _dead(running: list[_Running], start: Callable[..., _Running]) -> _Running | None:
+    """A program that ended, and would only end again. Those that ran well not long ago are started again."""
     for place, one in enumerate(running):
         if one.process.poll() is None:
-            continue
-        if one.seconds() < _RAN_WELL_SECONDS:
+            one.ran_well()
+        elif one.well_at is None or time.monotonic() - one.well_at > _GIVE_UP_SECONDS:
             return one
-        one.signal(signal.SIGKILL)  # what it left behind would be in the way
-        one.finish()
-        one.printer.say(f"{one.last_words()}\n{one.program.name} is started again")
-        running[place] = start(one.program, one.colour)
+        elif time.monotonic() - one.started > _PAUSE_SECONDS:
+            one.signal(signal.SIGKILL)  # what it left behind would be in the way
+            one.finish()
+            one.printer.say(f"{one.last_words()}\n{one.program.name} is started again")
+            running[place] = start(one.program, one.colour, one.well_at)
     return None
 
 
@@ -93,10 +99,17 @@ class _Printer(Printer):  # type: ignore[misc]
     def __init__(self, output: IO[str], width: int) -> None:
         super().__init__(output, width=width)
         self._one_at_a_time = threading.Lock()
+        self._hushed = False
 
     def write(self, message: Message) -> None:
         with self._one_at_a_time:
-            super().write(message)
+            if not self._hushed:
+                super().write(message)
+
+    def hush(self) -> None:
+        """From here on only words of our own: programs that were asked to stop tell at length what that interrupted."""
+        with self._one_at_a_time:
+            self._hushed = True
 
     def say(self, text: str) -> None:
         """A word of our own, between the programs' lines."""
@@ -108,11 +121,18 @@ class _Running:
     """A started program, in a session of its own, with a thread that prints what it says."""
 
     def __init__(
-        self, program: Program, colour: str, *, environment: Mapping[str, str], folder: Path, printer: _Printer
+        self,
+        program: Program,
+        colour: str,
+        well_at: float | None = None,
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        printer: _Printer,
     ) -> None:
         program.prepare()
         self.program, self.colour, self.printer = program, colour, printer
-        self._started = time.monotonic()
+        self.started, self.well_at = time.monotonic(), well_at
         self.process = subprocess.Popen(
             program.command,
             env=dict(environment),
@@ -126,9 +146,10 @@ class _Running:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def seconds(self) -> float:
-        """How long ago it was started."""
-        return time.monotonic() - self._started
+    def ran_well(self) -> None:
+        """Remember, of a program that runs, whether it or the one before it has done so for long enough."""
+        if (now := time.monotonic()) - self.started >= _RAN_WELL_SECONDS:
+            self.well_at = now
 
     def signal(self, number: signal.Signals) -> None:
         """To the whole group: also to what the program started."""

@@ -54,6 +54,11 @@ def up(
         ) from None
 
 
+def is_up(settings: Settings) -> bool:
+    """Whether `up` runs for this home: its code server answers, without which no run is done."""
+    return _listens(code_server_socket(settings))
+
+
 def dagster_programs(settings: Settings, module: str) -> list[Program]:
     """Code server first: daemon and web server connect to it through workspace.yaml."""
     path, url = code_server_socket(settings), f"http://127.0.0.1:{settings.dagster_port}"

@@ -50,19 +50,30 @@ def test_everything_that_dagster_is_offered():
         *METRIC_ASSETS,
         "metrics_cache",
         "pipeline_health",
+        "reconciliation",
     }
-    jobs = {f"{name}_job" for name in METRIC_ASSETS} | {"pipeline_health_job"}
+    jobs = {f"{name}_job" for name in METRIC_ASSETS} | {
+        "pipeline_health_job",
+        "metrics_checks_job",
+        "reconciliation_job",
+        "retention_job",
+    }
     assert set(repository.job_names) - {"__ASSET_JOB"} == jobs
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         **{f"{name}_hourly": "5 * * * *" for name in METRIC_ASSETS},
         "pipeline_health_quarter_hourly": "*/15 * * * *",
+        "metrics_checks_hourly": "25 * * * *",
+        "reconcile_nightly": "35 3 * * *",
+        "retention_nightly": "35 4 * * *",
     }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
 
 
 def test_the_graph_runs_from_the_expenses_over_the_metrics_to_the_cache_and_its_health():
     graph = define(load_settings()).resolve_asset_graph()
-    assert graph.materializable_asset_keys == {dg.AssetKey(name) for name in [*METRIC_ASSETS, "pipeline_health"]}
+    assert graph.materializable_asset_keys == {
+        dg.AssetKey(name) for name in [*METRIC_ASSETS, "pipeline_health", "reconciliation"]
+    }
     for name in METRIC_ASSETS:
         node = graph.get(dg.AssetKey(name))
         assert node.parent_keys == {dg.AssetKey("expenses")}

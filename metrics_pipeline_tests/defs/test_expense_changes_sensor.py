@@ -8,8 +8,11 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from metrics_pipeline.cache.keys import cache_key
+from metrics_pipeline.changes import absorb
 from metrics_pipeline.definitions import define
-from metrics_pipeline.defs import sensors
+from metrics_pipeline.defs import sensors, watch
+from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 
 pytestmark = pytest.mark.usefixtures("spend")
@@ -123,16 +126,20 @@ def test_a_burst_is_waited_for(tick, execute, settled):
     assert len(tick(impatient).run_requests) == 4
 
 
-def test_a_grain_with_a_refresh_under_way_is_left_alone_until_that_is_overdue(tick, execute, settled, instance):
+def test_periods_with_a_refresh_under_way_are_left_alone_until_that_is_overdue(tick, execute, settled, instance):
     execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date < '2026-01-02'")
     instance.create_run_for_job(
         define(settled.settings).resolve_job_def("daily_metrics_job"),
-        tags={"metrics/trigger": "refresh", "dagster/partition": "2026-01-01"},
+        tags={
+            "metrics/trigger": "refresh",
+            "dagster/asset_partition_range_start": "2026-01-03",
+            "dagster/asset_partition_range_end": "2026-02-01",
+        },
         status=dg.DagsterRunStatus.STARTED,
     )
-    assert "daily_metrics_job" not in ranges_of(tick())
+    assert ranges_of(tick())["daily_metrics_job"] == ("2026-01-01", "2026-01-02")
     overdue = settled.settings.model_copy(update={"refresh_patience_seconds": 1e-3})
-    assert "daily_metrics_job" in ranges_of(tick(overdue))
+    assert ranges_of(tick(overdue))["daily_metrics_job"] == ("2026-01-01", "2026-01-07")
 
 
 def test_what_was_requested_and_died_is_requested_again(tick, execute):
@@ -173,3 +180,46 @@ def test_the_backlog_is_left_to_the_newest_first(settled, execute, tick, instanc
     (backfill,) = instance.get_backfills()
     assert today.isoformat() not in days_of(backfill)
     assert (today - timedelta(days=30)).isoformat() in days_of(backfill)
+
+
+def test_an_edit_is_refreshed_while_a_long_log_is_still_to_be_absorbed(tick, execute, instance, monkeypatch):
+    """An import of everything, absorbed by and by, renews its marks again and again; nobody's edit waits for that."""
+    monkeypatch.setattr(absorb, "_NEWEST", 30)
+    monkeypatch.setattr(absorb, "_OLDEST", 1)
+    monkeypatch.setattr(sensors, "_ABSORB_SECONDS", 0)
+    execute(
+        "INSERT INTO metrics.expense_changes (account_id, first_at, last_at, operation) "
+        "SELECT 0, day, day, 'test' FROM generate_series(timestamptz '2026-01-01', '2026-03-31', '1 day') day"
+    )
+    execute(
+        "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) VALUES (1, 5, 'USD', '2024-05-05')"
+    )
+    result = tick()
+    assert ranges_of(result)["daily_metrics_job"] == ("2024-05-05", "2024-05-11")
+    assert "periods wait for the rest of the log" in logged(result)
+    assert instance.get_backfills() == []
+    monkeypatch.setattr(sensors, "_ABSORB_SECONDS", 20)
+    tick()
+    (backfill,) = instance.get_backfills()
+    assert days_of(backfill) >= {"2026-01-01", "2026-03-31"}
+
+
+def logged(result: dg.SensorResult) -> str:
+    """What the tick said, as its observation of the expenses has it."""
+    return str(result.asset_events[0].metadata["plan"].value)
+
+
+def test_the_watch_takes_the_log_and_drops_entries_without_requesting_anything(settled, execute, instance, monkeypatch):
+    settled.calculate()
+    today = settled.settings.today()
+    key = cache_key(1, Period(Grain.DAY, today))
+    execute("UPDATE expenses SET amount = 11 WHERE email_account_id = 1 AND transaction_date = :day", day=today)
+    assert settled.redis.exists(key)
+    monkeypatch.setattr(watch, "_WATCH_SECONDS", 0)
+    context = dg.build_sensor_context(instance=instance, resources={"pipeline": settled})
+    result = watch.expense_changes_watch(context)
+    assert result.run_requests == []
+    assert result.asset_events[0].metadata["changes"].value == 1
+    assert result.skip_reason.skip_message == "absorbed 1 changes, which mark 4 periods of accounts stale."
+    assert not settled.redis.exists(key)
+    assert len(settled.backlog()) == 4

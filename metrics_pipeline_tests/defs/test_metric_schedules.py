@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 
 import dagster as dg
 import pytest
 
 from metrics_pipeline.definitions import define
-from metrics_pipeline.periods import Grain, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.settings import load_settings
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -35,7 +35,23 @@ def test_a_tick_requests_the_warm_window_of_the_local_day(grain, first, last):
     request = requested(settings, grain, datetime(2026, 3, 1, 3, 5, tzinfo=timezone.utc))
     assert tuple(request.tags[name] for name in RANGE) == (first, last)
     assert request.tags["metrics/trigger"] == "schedule"
-    assert request.run_config["ops"][f"{grain.adverb}_metrics"]["config"]["force_refresh"] is False
+    config = request.run_config["ops"][f"{grain.adverb}_metrics"]["config"]
+    assert (config["force_refresh"], config["only_outdated"], config.get("shard")) == (False, True, None)
+
+
+def test_a_tick_requests_as_many_runs_as_there_are_shards(settings, instance, redis_client, spend):
+    settings = settings.model_copy(update={"shards": 2})
+    definitions, at = define(settings), datetime.now(timezone.utc)
+    context = dg.build_schedule_context(scheduled_execution_time=at)
+    requests = definitions.resolve_schedule_def("monthly_metrics_hourly").evaluate_tick(context).run_requests
+    assert [request.tags["metrics/shard"] for request in requests] == ["1/2", "2/2"]
+    assert len({request.run_key for request in requests}) == 2  # or Dagster takes the second for the first
+    job, computed = definitions.resolve_job_def("monthly_metrics_job"), []
+    for request in requests:
+        assert job.execute_in_process(run_config=request.run_config, tags=request.tags, instance=instance).success
+        keys = redis_client.scan_iter(f"metrics:{{*}}:month:{Period.holding(Grain.MONTH, settings.today(at)).key}")
+        computed.append({int(key.split(b"{")[1].split(b"}")[0]) for key in keys})
+    assert computed == [{2}, {1, 2, 3}]
 
 
 def test_a_tick_soon_after_the_start_date_requests_only_partitions_that_exist():
@@ -47,7 +63,7 @@ def test_a_tick_soon_after_the_start_date_requests_only_partitions_that_exist():
 @pytest.mark.usefixtures("spend")
 @pytest.mark.parametrize("grain", Grain)
 def test_a_requested_run_computes_and_publishes_the_window(settings, instance, redis_client, grain):
-    at = datetime.now(timezone.utc).replace(minute=5) - timedelta(hours=1)
+    at = datetime.now(timezone.utc)
     request = requested(settings, grain, at)
     job = define(settings).resolve_job_def(f"{grain.adverb}_metrics_job")
     assert job.execute_in_process(run_config=request.run_config, tags=request.tags, instance=instance).success

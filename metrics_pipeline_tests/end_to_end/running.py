@@ -163,6 +163,7 @@ class RunningUp:
     def store_locked(self) -> Iterator[Callable[[], None]]:
         """No run can write payloads within the block, or until the given function is called."""
         with self.engine.connect() as blocker:
+            blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             blocker.execute(text("LOCK TABLE metrics.period_metrics"))
             yield blocker.rollback
 
@@ -179,6 +180,12 @@ class RunningUp:
     def has_runs_under_way(self) -> bool:
         """Whether any run, of the sensor or a schedule for example, is queued or running."""
         return bool(self.ask(UNDER_WAY)["results"])
+
+    def at_rest(self) -> bool:
+        """Whether nothing waits for a refresh, and nothing runs."""
+        waiting = "SELECT EXISTS (TABLE metrics.expense_changes) OR EXISTS (TABLE metrics.stale_periods)"
+        with self.engine.connect() as observer:
+            return not observer.execute(text(waiting)).scalar() and not self.has_runs_under_way()
 
     def healthy(self) -> bool:
         try:

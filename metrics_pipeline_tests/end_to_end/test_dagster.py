@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from metrics_pipeline.periods import Grain, days_between
 from metrics_pipeline_tests.end_to_end.conftest import FIRST_DAY
@@ -38,20 +37,17 @@ SCHEDULES = """
 """
 
 
-def at_rest(ui: RunningUp) -> bool:
-    waiting = "SELECT EXISTS (TABLE metrics.expense_changes) OR EXISTS (TABLE metrics.stale_periods)"
-    with ui.engine.connect() as connection:
-        return not connection.execute(text(waiting)).scalar() and not ui.has_runs_under_way()
-
-
 def test_a_person_materializes_and_backfills_in_the_ui(ui: RunningUp):
     assert {s["name"]: s["scheduleState"]["status"] for s in ui.ask(SCHEDULES)["results"]} == {
         **{f"{grain.adverb}_metrics_hourly": "RUNNING" for grain in Grain},
+        "metrics_checks_hourly": "RUNNING",
         "pipeline_health_quarter_hourly": "RUNNING",
+        "reconcile_nightly": "RUNNING",
+        "retention_nightly": "RUNNING",
     }
 
     # What the sensor makes of the accounts' first rows is over before a person comes.
-    wait_until(lambda: at_rest(ui), "the refresh of everything", seconds=120)
+    wait_until(ui.at_rest, "the refresh of everything", seconds=120)
 
     # One partition, some accounts, a range, and a config that cannot work; then a backfill of 40 days.
     february = date(2026, 2, 1)

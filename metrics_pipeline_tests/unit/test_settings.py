@@ -28,6 +28,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("TTL_ON_DEMAND_SECONDS", "-1", "greater than 0"),
         ("CHUNK_PAYLOADS", "many", "valid integer"),
         ("DAGSTER_PORT", "65536", "less than 65536"),
+        ("MONITOR_FAILURES_WARNING", "5", "less than or equal to 1"),
+        ("MONITOR_FAILURES_WARNINGS", "0.1", "not permitted"),
+        ("ALERT_SECRET", "short", "is shorter than 32 characters"),
+        ("ALERT_WEBHOOK_URL", "hooks.slack.com/x", "write it as https://hooks.example.org/path"),
     ],
 )
 def test_a_wrong_setting_fails_with_one_line_that_says_what_to_set(
@@ -47,6 +51,15 @@ def test_every_wrong_setting_is_told_at_once(environment: pytest.MonkeyPatch) ->
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["METRICS_REDIS_URL", "METRICS_TIMEZONE"]
+
+
+def test_limits_of_the_monitor_are_settings_and_must_be_in_order(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("METRICS_MONITOR_FAILURES_CRITICAL", "0.2")
+    assert load_settings().monitor.failures_critical == 0.2
+    assert load_settings().monitor.failures_warning == 0.05
+    environment.setenv("METRICS_MONITOR_FAILURES_WARNING", "0.3")
+    with pytest.raises(ConfigurationError, match="METRICS_MONITOR_FAILURES_WARNING is above"):
+        load_settings()
 
 
 def test_a_start_date_in_the_future_is_refused(environment: pytest.MonkeyPatch) -> None:
@@ -108,4 +121,4 @@ def test_today_is_the_local_day() -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    assert [name for name, field in Settings.variables().items() if not field.description] == []

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from typer.testing import CliRunner, Result
 
 from metrics_pipeline.cli import app
+from metrics_pipeline.services.dagster_home import dagster_home
+from metrics_pipeline.services.embedded import ServiceUrls
 from metrics_pipeline.settings import Settings
 
 
@@ -37,3 +43,18 @@ def cli(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callabl
         return result
 
     return run
+
+
+@pytest.fixture
+def daemon_was_here(settings: Settings) -> Iterator[Callable[[float], None]]:
+    """Dagster's daemon was last heard of so many seconds ago, in its real table."""
+    urls = ServiceUrls(settings.database_url or "", settings.redis_url or "")
+    dagster_home(settings, urls)
+    runs = PostgresRunStorage(urls.dagster_url, should_autocreate_tables=True)
+    PostgresScheduleStorage(urls.dagster_url, should_autocreate_tables=True).dispose()
+
+    def beat(seconds_ago: float) -> None:
+        runs.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, "SENSOR", None, None))
+
+    yield beat
+    runs.dispose()

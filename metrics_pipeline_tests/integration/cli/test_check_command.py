@@ -6,7 +6,17 @@ import json
 from typing import Any
 
 import pytest
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from sqlalchemy import text
+
+from metrics_pipeline.services.embedded import ServiceUrls
 
 AWAY_DATABASE, AWAY_REDIS = "postgresql://me:secret@127.0.0.1:1/none", "redis://:secret@127.0.0.1:1/0"
 
@@ -43,7 +53,20 @@ def test_nothing_is_wrong_with_a_migrated_database(findings, database) -> None:
         "Redis": "ok",
         "schema": "ok",
         "expenses": "ok",
+        "processes": "note",
     }
+
+
+def test_a_large_table_is_read_by_account_from_an_index_alone(findings, database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE pg_class SET reltuples = 2e6 WHERE oid = 'expenses'::regclass"))
+    index = findings(wrong=False)["index"]
+    assert "2,000,000" in index["said"]
+    made = index["to_do"].partition(": ")[2].replace("CONCURRENTLY ", "")
+    with database.engine.begin() as connection:
+        connection.execute(text(made))
+        connection.execute(text("UPDATE pg_class SET reltuples = 2e6 WHERE oid = 'expenses'::regclass"))
+    assert "index" not in findings(wrong=False)
 
 
 def test_amounts_that_have_no_cents(findings, database) -> None:
@@ -98,6 +121,67 @@ def test_changes_that_wait_for_long_are_noted(findings, database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE metrics.expense_changes SET changed_at = now() - interval '6 minutes'"))
     assert findings(wrong=False)["backlog"]["said"] == "the oldest unpublished change is 6 min old"
+
+
+def test_a_daemon_that_stopped_and_started_again(findings, daemon_was_here, request) -> None:
+    request.getfixturevalue("worker")
+    assert "nothing is running here" in findings(wrong=False)["processes"]["said"]
+    daemon_was_here(600)
+    assert findings(wrong=True)["daemon"]["to_do"] == "Start it with `metrics-pipeline up`."
+    daemon_was_here(5)
+    found = findings(wrong=False)
+    assert (found["daemon"]["state"], found["workers"]["state"]) == ("ok", "ok")
+
+
+def test_no_worker_is_wrong_until_one_answers(findings, daemon_was_here, request) -> None:
+    daemon_was_here(5)
+    assert "metrics-pipeline worker" in findings(wrong=True)["workers"]["to_do"]
+    request.getfixturevalue("worker")
+    assert findings(wrong=False)["workers"]["state"] == "ok"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_sensor_that_is_switched_off_is_noted_until_it_is_on(findings, daemon_was_here, database) -> None:
+    daemon_was_here(5)
+    switched_off = InstigatorState(
+        RemoteInstigatorOrigin(
+            RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="m")), "r"),
+            "expense_changes",
+        ),
+        InstigatorType.SENSOR,
+        InstigatorStatus.STOPPED,
+    )
+    url = ServiceUrls(database.url, "").dagster_url
+    switches = PostgresScheduleStorage(url, should_autocreate_tables=False)
+    switches.add_instigator_state(switched_off)
+    found = findings(wrong=False)["sensor expense_changes"]
+    assert (found["state"], found["said"]) == ("note", "is switched off")
+    switches.update_instigator_state(switched_off.with_status(InstigatorStatus.RUNNING))
+    assert "sensor expense_changes" not in findings(wrong=False)
+    switches.dispose()
+
+
+def test_an_alert_that_was_not_delivered_is_wrong(findings, database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE metrics.alerts SET failing_since = now() - interval '5 minutes', error = 'away' "
+                "WHERE kind = 'health'"
+            )
+        )
+    assert findings(wrong=True)["alerts"]["said"] == "not delivered for 5 min: away"
+
+
+def test_secrets_of_receivers_are_not_shown(cli) -> None:
+    shown = cli(
+        "check",
+        METRICS_ALERT_WEBHOOK_URL="https://hooks.slack.com/services/T0/very-secret",
+        METRICS_ALERT_SECRET="very-secret-indeed-0123456789abcdef",
+        METRICS_MONITOR_RUN_SECONDS="60",
+    ).stdout
+    assert "very-secret" not in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("METRICS_MONITOR_RUN_SECONDS")]
+    assert line.split() == ["METRICS_MONITOR_RUN_SECONDS", "60.0"]
 
 
 def test_servers_that_do_not_answer(findings, cli) -> None:

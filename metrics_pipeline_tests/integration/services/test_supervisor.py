@@ -86,16 +86,19 @@ def test_when_one_process_dies_all_stop_and_its_last_lines_are_told(tmp_path: Pa
     assert "web ended" not in output.getvalue()
 
 
-def test_a_process_that_dies_after_it_ran_well_is_started_again(
+def test_a_process_that_dies_after_it_ran_well_is_started_again_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foreground, "_RAN_WELL_SECONDS", 0.5)
+    monkeypatch.setattr(foreground, "_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(foreground, "_GIVE_UP_SECONDS", 3)
     output, prepared = io.StringIO(), list[float]()
     code = "import pathlib, sys, time; first = not pathlib.Path('ran').exists(); pathlib.Path('ran').touch(); "
     code += "print('first' if first else 'second'); time.sleep(0.7 if first else 0); sys.exit(7)"
     worker = Program("worker", [*PYTHON, code], prepare=lambda: prepared.append(time.monotonic()))
     assert run_together([Program("web", SLEEPS), worker], os.environ, tmp_path, output) == 1
-    assert len(prepared) == 2
+    assert len(prepared) > 2
+    assert 2 < prepared[-1] - prepared[0] < 6
     told = output.getvalue()
     assert "worker ended by itself with code 7; its last lines:\n  first\nworker is started again" in told
     assert told.endswith("worker ended by itself with code 7; its last lines:\n  second\n")
@@ -109,6 +112,22 @@ def test_a_program_starts_once_the_one_before_it_is_ready(tmp_path: Path) -> Non
     assert run_together([first, second], os.environ, tmp_path, output) == 1
     assert "first is ready" in output.getvalue()
     assert "ready there: True" in output.getvalue()
+
+
+def test_what_stopping_interrupts_is_not_told_as_errors(tmp_path: Path) -> None:
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit('Traceback')); "
+    program = Program("worker", [*PYTHON, code + "print('works', flush=True); time.sleep(600)"])
+    output = io.StringIO()
+
+    def interrupt() -> None:
+        while "works" not in output.getvalue():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    assert run_together([program], os.environ, tmp_path, output) == 0
+    assert "Traceback" not in output.getvalue()
+    assert output.getvalue().endswith("What is interrupted now is done after the next start.\n")
 
 
 def test_a_program_that_dies_before_it_is_ready_starts_no_other(tmp_path: Path) -> None:
@@ -137,7 +156,9 @@ def test_one_signal_stops_everything(tmp_path: Path, number: signal.Signals) -> 
     started = time.monotonic()
     assert run_together([Program("one", says_its_id), Program("two", says_its_id)], os.environ, tmp_path, output) == 0
     assert time.monotonic() - started < 5
-    ids = [int(line.split("id ")[1]) for line in output.getvalue().splitlines()]
+    *said, stopping = output.getvalue().splitlines()
+    assert stopping.startswith("Stopping")
+    ids = [int(line.split("id ")[1]) for line in said]
     assert [gone(pid) for pid in ids] == [True, True]
     assert signal.getsignal(number) is before
 
