@@ -8,7 +8,7 @@ RUN_READY := $(VENV)/.installed-run
 TEST_READY := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test bench lint clean
+.PHONY: help run up test chaos bench lint clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: $(RUN_READY) ## Keep Dagster, a worker and the dashboard running until Ctrl-
 
 test: $(TEST_READY) ## Run all tests on real PostgreSQL and Redis
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+chaos: $(TEST_READY) ## Kill, stop, cut off and fill what there is, 200 times, and print what became of it (an hour)
+	@METRICS_CHAOS_FAULTS=$${METRICS_CHAOS_FAULTS:-200} $(BIN)/python -m pytest metrics_pipeline_tests/chaos -s
 
 bench: $(TEST_READY) ## Measure the main job against its floor (1 million rows; see benchmarks/)
 	@$(BIN)/python -m benchmarks.compute
