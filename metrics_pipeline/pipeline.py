@@ -11,21 +11,26 @@ from functools import cached_property
 import pandas as pd
 from redis import Redis
 
-from metrics_pipeline.cache.canary import check_canary
+from metrics_pipeline.cache.canary import check_canary, confirm_canary
 from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
 from metrics_pipeline.cache.drops import carry_out_drops
 from metrics_pipeline.cache.reader import MetricsReader
 from metrics_pipeline.changes.absorb import Absorbed, absorb
 from metrics_pipeline.changes.marks import read_backlog
 from metrics_pipeline.changes.missed import absorb_misses
-from metrics_pipeline.database import connect_engine, domain_errors
-from metrics_pipeline.errors import BadRequest, ConfigurationError
+from metrics_pipeline.database import connect_engine, domain_errors, only_reads
+from metrics_pipeline.errors import ConfigurationError
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.migrations.apply import migrate
-from metrics_pipeline.periods import Grain, Period, periods_between, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.planning.chosen import chosen_periods
 from metrics_pipeline.planning.refreshing import StalePeriod
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
+from metrics_pipeline.planning.shards import Shard
+from metrics_pipeline.reconciliation.findings import ReconcileRequest, Reconciliation
+from metrics_pipeline.reconciliation.reconciler import Reconciler
+from metrics_pipeline.reconciliation.spot_check import SpotCheck, spot_check
 from metrics_pipeline.refresh import Refresher
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import Selection, export, read_frame, servable
@@ -71,11 +76,11 @@ class Pipeline:
         return self._refresher.refresh(request, progress, before_commit)
 
     def absorb_changes(self, now: datetime | None = None, seconds: float = 20.0) -> Absorbed:
-        """Take logged changes until there are none, mark what they make stale, and drop its cache entries.
+        """Take logged changes until there are no more, mark what they make stale, and drop its cache entries.
 
         Args:
             now: decides which period is the current one; aware.
-            seconds: after this the rest waits for the next call.
+            seconds: after this the rest waits for the next call; the result says whether there is `more`.
 
         Raises DatabaseUnavailable when nothing could be read: an outage is not "no changes"; and
         CacheUnavailable when entries could not be dropped: they are then dropped by the next call.
@@ -88,13 +93,13 @@ class Pipeline:
                     batch = absorb(connection, zone=self.settings.zone, earliest=earliest, today=today)
                 total += batch
                 carry_out_drops(self.engine, self.redis)
-                if not batch.changes or time.monotonic() > deadline:
+                if not batch.more or time.monotonic() > deadline:
                     break
             with self.engine.begin() as connection:
                 missed = absorb_misses(connection, earliest=earliest, today=today)
             if missed:
                 carry_out_drops(self.engine, self.redis)
-            return total + Absorbed(missed=missed)
+            return Absorbed(missed=missed) + total
 
     def backlog(self) -> list[StalePeriod]:
         """All periods that wait for a refresh. Raises DatabaseUnavailable."""
@@ -110,6 +115,7 @@ class Pipeline:
             lost = check_canary(connection, self.redis)
         if lost:
             self.warm(now)
+            confirm_canary(self.redis)
         return lost
 
     def warm(self, now: datetime | None = None) -> int:
@@ -136,6 +142,7 @@ class Pipeline:
         account_ids: Sequence[int] | None = None,
         today: date | None = None,
         force: bool = False,
+        shard: Shard | None = None,
         progress: Progress | None = None,
     ) -> Outcome:
         """Compute the periods that hold the days in `on` (default: today), or all since the start date.
@@ -143,15 +150,22 @@ class Pipeline:
         Logged changes are absorbed first, so that what is computed no longer waits for a refresh.
         """
         today = today or self.settings.today()
-        if all_history and on:
-            raise BadRequest("Ask for all of history or for single days, not for both.")
-        if all_history:
-            periods = [period for grain in grains for period in periods_between(grain, self.settings.start_date, today)]
-        else:
-            periods = sorted({Period.holding(grain, day) for grain in grains for day in on or [today]})
-        request = RefreshRequest(periods, today, account_ids, "manual", force)
+        periods = chosen_periods(grains, on, today, self.settings.start_date, all_history=all_history)
+        request = RefreshRequest(periods, today, account_ids, "manual", force, shard=shard)
         self.absorb_changes()
         return self.refresh(request, progress)
+
+    def reconcile(self, request: ReconcileRequest | None = None, now: datetime | None = None) -> Reconciliation:
+        """Find what the triggers could not see, and mend it unless `request` says otherwise. See `Reconciler`."""
+        with domain_errors("Comparing the store with the expenses"):
+            self.absorb_changes(now)
+            reconciler = Reconciler(self.settings, self.engine, self.redis, self.refresh)
+            return reconciler.reconcile(request or ReconcileRequest(), self.settings.today(now))
+
+    def spot_check(self, periods: Sequence[Period], accounts: int, share: float, today: date) -> SpotCheck:
+        """Compare these periods of a few accounts with their expenses and with the cache. See `spot_check`."""
+        with domain_errors("Comparing some payloads"):
+            return spot_check(self.engine, self.redis, self.settings, periods, accounts, share, today)
 
     @cached_property
     def reader(self) -> MetricsReader:
@@ -173,6 +187,7 @@ class Pipeline:
         """
         selection = Selection(tuple(grains or Grain), first, last, account_ids)
         with domain_errors("Exporting payloads"), self.engine.connect() as connection:
+            only_reads(connection)  # whoever reads them may be slow
             yield from export(connection, selection, include_empty=include_empty)
 
     def read_metrics(

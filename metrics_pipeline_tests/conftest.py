@@ -6,6 +6,7 @@ CREATEDB; the Redis database is flushed.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -20,10 +21,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from celery.contrib.testing.worker import start_worker
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 
 from metrics_pipeline.database import connect_engine
+from metrics_pipeline.defs.celery_app import celery_app
 from metrics_pipeline.migrations.apply import migrate
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services
 from metrics_pipeline.settings import Settings, load_settings
@@ -122,6 +125,15 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
 def settings(database: Database, redis_url: str, tmp_path: Path) -> Settings:
     """Settings for this test's database, Redis and home; everything else is at its default."""
     return load_settings(database_url=database.url, redis_url=redis_url, home=tmp_path)
+
+
+@pytest.fixture
+def worker(redis_url: str) -> Iterator[None]:
+    """A real worker on this test's Redis, which answers and does nothing."""
+    level = logging.root.level
+    with start_worker(celery_app(redis_url), perform_ping_check=False, pool="solo"):
+        yield
+    logging.root.setLevel(level)  # Celery takes the root logger for its own
 
 
 def redis_database(servers: ServiceUrls) -> str:
