@@ -12,12 +12,14 @@ from metrics_pipeline.cache.keys import Entry
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import check_begun, check_covered
 
+_FRONT_BYTES = 512
+
 
 class Wanted(NamedTuple):
     """A period, and how the JSON of a payload that may be served says as of which day it was computed.
 
-    Looked for as text: parsing the payload would take as long as fetching it. Each name is in a payload
-    once, and quotes within texts are escaped.
+    Looked for as text, at the payload's front: parsing it would take as long as fetching it. Quotes within
+    texts are escaped, so that none can look like these fields.
     """
 
     period: Period
@@ -30,7 +32,8 @@ class Wanted(NamedTuple):
             return "cold"
         if entry.fingerprint != fingerprint:
             return "outdated"
-        return None if self.as_of in entry.payload and self.is_current in entry.payload else "outdated"
+        front = entry.payload[:_FRONT_BYTES]
+        return None if self.as_of in front and self.is_current in front else "outdated"
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,10 @@ def calculate(
     force: Annotated[
         bool, typer.Option("--force", help="Write and publish a new version even where nothing changed.")
     ] = False,
+    shard: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--shard", metavar="I/N", help="Only this share of the accounts, for example 2/8."),
+    ] = None,
     today: Today = None,
     here: Here = False,
     no_wait: NoWait = False,
@@ -48,6 +52,9 @@ def calculate(
       metrics-pipeline calculate --account 17 --grain month --date 2026-03-01
       metrics-pipeline calculate --all-history
     """
+    from metrics_pipeline.planning.shards import Shard
+
+    share = Shard.parse(shard) if shard else None
     with opened_pipeline() as pipeline:
         if left_to_up(pipeline.settings, here=here or (today is not None and not no_wait), no_wait=no_wait):
             outcomes = submit_runs(
@@ -55,6 +62,7 @@ def calculate(
                 _chosen(pipeline, grains, days, all_history),
                 account_ids=accounts,
                 force=force,
+                shard=share,
                 only_stale=False,
                 trigger="manual",
                 wait=not no_wait,
@@ -72,13 +80,14 @@ def calculate(
                     account_ids=accounts or None,
                     today=today,
                     force=force,
+                    shard=share,
                     progress=bar.follow,
                 )
     if as_json:
         print_json(outcome_as_json(outcome))
     else:
         _print(outcome)
-    if accounts and outcome.accounts < len(set(accounts)):
+    if accounts and not share and outcome.accounts < len(set(accounts)):
         remark(f"Of the {len(set(accounts))} accounts asked for {outcome.accounts} exist.")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metrics_pipeline.periods import Period
     from metrics_pipeline.pipeline import Pipeline
     from metrics_pipeline.planning.request import Outcome
+    from metrics_pipeline.planning.shards import Shard
     from metrics_pipeline.settings import Settings
 
 Here = Annotated[bool, typer.Option("--here", help="Compute in this process, also while `up` runs.")]
@@ -43,6 +44,7 @@ def submit_runs(
     *,
     account_ids: Sequence[int] | None,
     force: bool,
+    shard: Shard | None = None,
     only_stale: bool,
     trigger: Literal["manual", "refresh"],
     wait: bool,
@@ -62,7 +64,10 @@ def submit_runs(
         settings, started = pipeline.settings, time.monotonic()
         os.environ.update(dagster_home(settings, ensure_services(settings)))
         config = MaterializeConfig(
-            account_ids=list(account_ids) if account_ids else None, force_refresh=force, only_stale=only_stale
+            account_ids=list(account_ids) if account_ids else None,
+            force_refresh=force,
+            only_stale=only_stale,
+            shard=str(shard) if shard else None,
         )
         with submitting.opened_instance(str(WORKSPACE)) as (instance, workspace):
             submitted = submitting.submit(instance, workspace, stretches(periods), config, trigger)

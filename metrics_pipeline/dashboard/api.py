@@ -87,9 +87,10 @@ ROUTES = [
 
 def _conditional(request: Request, body: bytes, headers: dict[str, str]) -> Response:
     """304 where the client has this version already."""
-    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if headers["ETag"] in known or "*" in known:
-        return Response(status_code=304, headers=headers)
+    if asked := request.headers.get("if-none-match"):
+        known = {tag.strip().removeprefix("W/") for tag in asked.split(",")}
+        if headers["ETag"] in known or "*" in known:
+            return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.routing import BaseRoute, Mount, Route
@@ -38,6 +39,10 @@ class Traffic:
             registry=registry,
         )
 
+    @cache  # noqa: B019 - one object for the process's life
+    def _counters(self, name: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(name, status), self._seconds.labels(name)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -45,9 +50,9 @@ class Traffic:
         began, answered = time.perf_counter(), False
 
         def count(status: int) -> None:
-            name = self._names.get(scope.get("endpoint"), _OTHER)
-            self._requests.labels(name, status).inc()
-            self._seconds.labels(name).observe(time.perf_counter() - began)
+            requests, seconds = self._counters(self._names.get(scope.get("endpoint"), _OTHER), status)
+            requests.inc()
+            seconds.observe(time.perf_counter() - began)
 
         async def send_counted(message: Message) -> None:
             nonlocal answered

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.facts import Universe
 from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
 from metrics_pipeline.metrics.scope import SPARKLINE_DAYS
 from metrics_pipeline.metrics.texts import json_text, money_texts, percentage_texts, template, truth_texts
+from metrics_pipeline.metrics.universe import Universe
 from metrics_pipeline.periods import Grain, Period, days_between
 
 _BLOCK = 1000

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from metrics_pipeline.definitions import define
 from metrics_pipeline.periods import days_between, start_of_day
+from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.settings import Settings
 
 FIRST_DAY = date(2026, 1, 1)
@@ -37,3 +39,30 @@ def spend(settings: Settings, database) -> None:
             ),
             {"instants": [start_of_day(day, settings.zone) for day in days]},
         )
+
+
+@pytest.fixture
+def settled(settings: Settings) -> Iterator[Pipeline]:
+    """A pipeline to which everything is known, and nothing stale."""
+    with Pipeline(settings) as pipeline:
+        pipeline.tend_cache()
+        pipeline.absorb_changes()
+        with pipeline.engine.begin() as connection:
+            connection.execute(text("DELETE FROM metrics.stale_periods"))
+        yield pipeline
+
+
+@pytest.fixture
+def tick(settled: Pipeline, instance: dg.DagsterInstance) -> Callable[..., dg.SensorResult]:
+    """Evaluate the sensor as the daemon does."""
+
+    def evaluate(settings: Settings = settled.settings) -> dg.SensorResult:
+        definitions = define(settings)
+        context = dg.build_sensor_context(
+            instance=instance, repository_def=definitions.get_repository_def(), resources={"pipeline": settled}
+        )
+        result = definitions.resolve_sensor_def("expense_changes")(context)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    return evaluate

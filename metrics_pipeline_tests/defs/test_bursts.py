@@ -16,41 +16,17 @@ from metrics_pipeline.changes.absorb import Absorbed
 from metrics_pipeline.database import driver
 from metrics_pipeline.definitions import define
 from metrics_pipeline.periods import Grain
-from metrics_pipeline.pipeline import Pipeline
 
 pytestmark = pytest.mark.usefixtures("spend")
 
 
-@pytest.fixture
-def pipeline(settings):
-    with Pipeline(settings) as opened:
-        opened.tend_cache()
-        opened.absorb_changes()
-        with opened.engine.begin() as connection:
-            connection.execute(text("DELETE FROM metrics.stale_periods"))
-        yield opened
-
-
-@pytest.fixture
-def tick(pipeline, instance):
-    definitions = define(pipeline.settings)
-
-    def evaluate() -> dg.SensorResult:
-        context = dg.build_sensor_context(
-            instance=instance, repository_def=definitions.get_repository_def(), resources={"pipeline": pipeline}
-        )
-        return definitions.resolve_sensor_def("expense_changes")(context)
-
-    return evaluate
-
-
-def test_a_thousand_commits_in_ten_seconds_are_at_most_two_refreshes(pipeline, tick, instance):
-    today = pipeline.settings.today()
+def test_a_thousand_commits_in_ten_seconds_are_at_most_two_refreshes(settled, tick, instance):
+    today = settled.settings.today()
 
     def write() -> None:
         began = time.monotonic()
         for n in range(1000):
-            with pipeline.engine.begin() as connection:
+            with settled.engine.begin() as connection:
                 connection.execute(
                     text(
                         "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
@@ -63,21 +39,21 @@ def test_a_thousand_commits_in_ten_seconds_are_at_most_two_refreshes(pipeline, t
     writer = threading.Thread(target=write)
     writer.start()
     cycles = 0
-    while writer.is_alive() or pipeline.backlog():
+    while writer.is_alive() or settled.backlog():
         requests = tick().run_requests
         cycles += bool(requests)
         for request in requests:
-            job = define(pipeline.settings).resolve_job_def(request.job_name)
+            job = define(settled.settings).resolve_job_def(request.job_name)
             assert job.execute_in_process(run_config=request.run_config, tags=request.tags, instance=instance).success
     assert 1 <= cycles <= 2
-    payload = pipeline.reader.get(1, Grain.DAY).payload
+    payload = settled.reader.get(1, Grain.DAY).payload
     assert payload.transaction_count == 335  # the fixture's one, and a third of a thousand
 
 
-def test_an_import_of_two_years_is_one_backfill(pipeline, tick, instance):
-    today = pipeline.settings.today()
+def test_an_import_of_two_years_is_one_backfill(settled, tick, instance):
+    today = settled.settings.today()
     days = [today - timedelta(days=n) for n in range(730)]
-    with pipeline.engine.begin() as connection:
+    with settled.engine.begin() as connection:
         connection.execute(
             text("INSERT INTO email_accounts (id, email) SELECT n, 'b' || n FROM generate_series(100, 149) n")
         )
@@ -97,10 +73,10 @@ def test_an_import_of_two_years_is_one_backfill(pipeline, tick, instance):
     assert f"{today.year - 3}-01-01" not in keys
 
 
-def test_six_hours_of_downtime_are_one_catch_up_that_begins_with_the_newest(pipeline, tick, instance, monkeypatch):
+def test_six_hours_of_downtime_are_one_catch_up_that_begins_with_the_newest(settled, tick, instance, monkeypatch):
     """The hourly runs would renew only the latest periods: every change of the six hours is refreshed."""
-    today = pipeline.settings.today()
-    with pipeline.engine.begin() as connection:
+    today = settled.settings.today()
+    with settled.engine.begin() as connection:
         connection.execute(
             text(
                 "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
@@ -121,11 +97,11 @@ def test_six_hours_of_downtime_are_one_catch_up_that_begins_with_the_newest(pipe
     with monkeypatch.context() as patch:
         patch.setattr(absorb, "_NEWEST", 9)
         patch.setattr(absorb, "_OLDEST", 1)
-        assert pipeline.absorb_changes(seconds=0) == Absorbed(10, ANY, 0, ANY, more=True)
-    days = {stale.period.start for stale in pipeline.backlog() if stale.period.grain is Grain.DAY}
+        assert settled.absorb_changes(seconds=0) == Absorbed(10, ANY, 0, ANY, more=True)
+    days = {stale.period.start for stale in settled.backlog() if stale.period.grain is Grain.DAY}
     assert days == {today - timedelta(days=n) for n in range(9)} | {today - timedelta(days=359 - n) for n in range(7)}
     requests = tick().run_requests
-    assert pipeline.absorb_changes().changes == 0
+    assert settled.absorb_changes().changes == 0
     warm = {request.job_name: request.tags["dagster/asset_partition_range_end"] for request in requests}
     assert warm["daily_metrics_job"] == today.isoformat()
     assert len(requests) == 4

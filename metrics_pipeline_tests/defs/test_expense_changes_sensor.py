@@ -13,7 +13,6 @@ from metrics_pipeline.changes import absorb
 from metrics_pipeline.definitions import define
 from metrics_pipeline.defs import sensors, watch
 from metrics_pipeline.periods import Grain, Period
-from metrics_pipeline.pipeline import Pipeline
 
 pytestmark = pytest.mark.usefixtures("spend")
 
@@ -25,29 +24,9 @@ def _impatient(monkeypatch):
 
 
 @pytest.fixture
-def settled(settings, database):
-    """A pipeline whose store and cache are up to date, with settings that debounce nothing."""
-    settings = settings.model_copy(update={"debounce_quiet_seconds": 0.0})
-    with Pipeline(settings) as pipeline:
-        pipeline.tend_cache()
-        pipeline.absorb_changes()
-        with database.engine.begin() as connection:
-            connection.execute(text("DELETE FROM metrics.stale_periods"))
-        yield pipeline
-
-
-@pytest.fixture
-def tick(settled, instance):
-    """Evaluate the sensor as the daemon does."""
-
-    def evaluate(settings=settled.settings) -> dg.SensorResult:
-        definitions = define(settings)
-        context = dg.build_sensor_context(
-            instance=instance, repository_def=definitions.get_repository_def(), resources={"pipeline": settled}
-        )
-        return definitions.resolve_sensor_def("expense_changes")(context)
-
-    return evaluate
+def settings(settings):
+    """They debounce nothing."""
+    return settings.model_copy(update={"debounce_quiet_seconds": 0.0})
 
 
 @pytest.fixture

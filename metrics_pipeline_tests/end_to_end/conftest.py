@@ -9,6 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -34,11 +35,17 @@ FIRST_DAY = date(2026, 1, 1)
 
 @pytest.fixture(scope="package")
 def ui(servers: ServiceUrls, template: str) -> Iterator[RunningUp]:
+    with up_on(servers, template, redis_database(servers)) as running:
+        yield running
+
+
+@contextmanager
+def up_on(servers: ServiceUrls, template: str, redis_url: str, **variables: str) -> Iterator[RunningUp]:
     """The processes of `up` on a free port; three accounts spend 10, 20 and 30 a day for sixty days."""
     with (
         database_named(servers, f"metrics_test_{uuid.uuid4().hex[:12]}", template) as database_url,
         tempfile.TemporaryDirectory(prefix="metrics-up-", dir="/tmp") as home,
-        redis.Redis.from_url(redis_database(servers)) as client,
+        redis.Redis.from_url(redis_url) as client,
     ):
         client.flushdb()
         engine = connect_engine(database_url)
@@ -64,10 +71,11 @@ def ui(servers: ServiceUrls, template: str) -> Iterator[RunningUp]:
                 env=inherited
                 | {
                     "METRICS_DATABASE_URL": database_url,
-                    "METRICS_REDIS_URL": redis_database(servers),
+                    "METRICS_REDIS_URL": redis_url,
                     "METRICS_HOME": home,
                     "METRICS_DAGSTER_PORT": str(port),
-                },
+                }
+                | variables,
                 stdout=output,
                 stderr=output,
             )

@@ -15,6 +15,7 @@ from metrics_pipeline.changes import missed
 from metrics_pipeline.changes.marks import Marks
 from metrics_pipeline.sql import queries
 from metrics_pipeline.store.reading import read_stored
+from metrics_pipeline_tests.integration.changes import test_cache_interleavings as cached
 from metrics_pipeline_tests.integration.changes import test_interleavings as interleavings
 
 
@@ -81,22 +82,22 @@ GUARDS = [
     Guard(
         "after publishing, marks are looked for",
         replaced(checked, "overtaken", lambda *_: set()),
-        interleavings.test_an_entry_set_after_its_drop_is_dropped_again,
+        cached.test_an_entry_set_after_its_drop_is_dropped_again,
     ),
     Guard(
         "after publishing, versions are looked for",
         edited("versions_between", "stored.grain = published.grain", "false"),
-        interleavings.test_an_older_publisher_does_not_win_after_the_cache_was_flushed,
+        cached.test_an_older_publisher_does_not_win_after_the_cache_was_flushed,
     ),
     Guard(
         "drops are ordered in the transaction that marks",
         edited("order_drops", "CAST(:starts AS date[]))", "CAST(:starts AS date[])) WHERE false"),
-        interleavings.test_dying_between_absorbing_and_dropping_loses_no_drop,
+        cached.test_dying_between_absorbing_and_dropping_loses_no_drop,
     ),
     Guard(
         "both servers keep one counter",
         replaced(canary, "purge", lambda *_: 0),
-        interleavings.test_a_redis_restored_from_an_older_dump_is_emptied_and_warmed,
+        cached.test_a_redis_restored_from_an_older_dump_is_emptied_and_warmed,
     ),
     Guard(
         "a version is made of the clock",
@@ -116,7 +117,7 @@ GUARDS = [
     Guard(
         "a reader sees a row and what makes it stale in one statement",
         replaced(reader, "read_stored", in_two_statements),
-        interleavings.test_a_refresh_that_fits_between_two_looks_of_a_reader,
+        cached.test_a_refresh_that_fits_between_two_looks_of_a_reader,
     ),
 ]
 

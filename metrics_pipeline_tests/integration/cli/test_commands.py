@@ -80,6 +80,12 @@ def test_calculating_chosen_days_and_accounts(cli, spend) -> None:
     assert "2 payloads of 1 accounts from" in said
 
 
+def test_calculating_in_shares(cli, spend) -> None:
+    words = ("calculate", "--today", TODAY, "-g", "day", "--json", "--shard")
+    assert [json.loads(cli(*words, share).stdout)["payloads"] for share in ("1/2", "2/2")] == [1, 1]
+    assert "shards are numbered from 1 to 2" in cli(*words, "3/2", expect=2).stderr
+
+
 def test_a_day_to_come_is_an_error_of_the_caller(cli) -> None:
     assert "has not begun" in cli("calculate", "--date", "2026-03-18", "--today", TODAY, expect=2).stderr
 

@@ -38,6 +38,29 @@ def test_a_whole_hit_is_what_the_reader_has_and_is_counted(calculated, redis_cli
     assert not counted.misses
 
 
+def test_visitors_at_once_share_round_trips_and_get_their_own(calculated, redis_client):
+    calculated.calculate(account_ids=[2])
+    settings = calculated.settings
+    periods = tuple(Period.holding(grain, settings.today()) for grain in Grain)
+
+    async def story():
+        hits = CacheHits(settings)
+        async with hits.counting():
+            asking = [asyncio.create_task(hits.read(n % 2 + 1, periods, settings.today())) for n in range(40)]
+            await asyncio.sleep(0)
+            asking[7].cancel()  # one that goes away takes nobody along
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+            return answers, await hits.read(1, periods, settings.today())
+
+    redis_client.config_resetstat()
+    answers, later = asyncio.run(story())
+    assert redis_client.info("commandstats")["cmdstat_mget"]["calls"] <= 3
+    expected = [list(calculated.reader.get_many(account_id).values()) for account_id in (1, 2)]
+    assert isinstance(answers.pop(7), asyncio.CancelledError)
+    assert answers == [expected[n % 2] for n in range(40) if n != 7]
+    assert later == expected[0]
+
+
 def test_a_missing_entry_is_the_readers_to_find(calculated, redis_client):
     redis_client.delete(cache_key(1, Period.holding(Grain.MONTH, calculated.settings.today())))
     assert read(calculated.settings) is None
