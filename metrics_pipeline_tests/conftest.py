@@ -62,11 +62,15 @@ class Database:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the settings of the shell that runs it."""
-    for name in os.environ:
+def _clean_environment() -> Iterator[None]:
+    """No test depends on the settings of the shell that runs it, or on those that a command set for Dagster."""
+    before = dict(os.environ)
+    for name in before:
         if name.startswith(("METRICS_", "DAGSTER_")) and not name.startswith("METRICS_TEST_"):
-            monkeypatch.delenv(name)
+            del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,8 @@ def running_system(random: Random) -> Iterator[System]:
     with tempfile.TemporaryDirectory(prefix="mchaos-", dir="/tmp") as folder:
         today = load_settings(timezone=zone).today()
         home = load_settings(
+            database_url=None,  # never the shell's own
+            redis_url=None,
             home=folder,
             timezone=zone,
             start_date=today - timedelta(days=DAYS),

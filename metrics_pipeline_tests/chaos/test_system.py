@@ -12,7 +12,7 @@ from metrics_pipeline_tests.chaos.faults import FAULTS
 from metrics_pipeline_tests.chaos.record import LONG, SEED, Faults
 from metrics_pipeline_tests.chaos.system import System, running_system
 
-SHORT = ["the worker killed", "PostgreSQL killed", "Redis killed"]
+SHORT = ["the worker killed", "PostgreSQL killed"]
 
 
 @pytest.fixture(scope="module")

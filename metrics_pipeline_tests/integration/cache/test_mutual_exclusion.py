@@ -53,7 +53,7 @@ with Pipeline(load_settings(database_url=database_url, redis_url=redis_url)) as 
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("kept_in", "attempts"), [("redis", 200), ("postgresql", 60)])
+@pytest.mark.parametrize(("kept_in", "attempts"), [("redis", 200), ("postgresql", 40)])
 def test_eight_processes_never_hold_a_period_at_once(redis_url, redis_client, database, kept_in, attempts):
     with database.engine.begin() as connection:
         connection.execute(text("CREATE TABLE holdings (period text PRIMARY KEY); CREATE TABLE held (number int)"))
