@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -80,9 +79,9 @@ def _liveness(pipeline: Pipeline) -> Iterator[Callable[[str], bool]]:
     """By the runs of the instance that `run` and `up` use."""
     with progress_bar("Opening Dagster's records"):
         from metrics_pipeline.defs.liveness import opened_liveness
-        from metrics_pipeline.services import dagster_home, ensure_services
+        from metrics_pipeline.services import enter_dagster_home
 
-        os.environ.update(dagster_home(pipeline.settings, ensure_services(pipeline.settings)))
+        enter_dagster_home(pipeline.settings)
     with opened_liveness() as is_alive:
         yield is_alive
 

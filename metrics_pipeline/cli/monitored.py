@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,8 +19,8 @@ def monitored() -> Iterator[MetricsJobMonitor]:
     with opened_pipeline() as pipeline:
         with progress_bar("Opening Dagster's records"):
             from metrics_pipeline.defs.run_history import opened_monitor
-            from metrics_pipeline.services import dagster_home, ensure_services
+            from metrics_pipeline.services import enter_dagster_home
 
-            os.environ.update(dagster_home(pipeline.settings, ensure_services(pipeline.settings)))
+            enter_dagster_home(pipeline.settings)
         with opened_monitor(pipeline) as monitor:
             yield monitor

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Optional
 
@@ -33,9 +32,9 @@ def prune(
     with opened_pipeline() as pipeline:
         with progress_bar("Opening Dagster's records"):
             from metrics_pipeline.defs.retention import opened_deleting
-            from metrics_pipeline.services import dagster_home, ensure_services
+            from metrics_pipeline.services import enter_dagster_home
 
-            os.environ.update(dagster_home(pipeline.settings, ensure_services(pipeline.settings)))
+            enter_dagster_home(pipeline.settings)
         days = pipeline.settings.retention_run_days if older_than is None else older_than
         with opened_deleting() as delete_runs, progress_bar("Looking for old runs") as bar:
             pruned = forget(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -58,11 +57,11 @@ def submit_runs(
         from metrics_pipeline.defs import submitting
         from metrics_pipeline.defs.assets import MaterializeConfig
         from metrics_pipeline.planning.stretches import stretches
-        from metrics_pipeline.services import dagster_home, ensure_services
+        from metrics_pipeline.services import enter_dagster_home
         from metrics_pipeline.services.dagster_home import WORKSPACE
 
         settings, started = pipeline.settings, time.monotonic()
-        os.environ.update(dagster_home(settings, ensure_services(settings)))
+        enter_dagster_home(settings)
         config = MaterializeConfig(
             account_ids=list(account_ids) if account_ids else None,
             force_refresh=force,

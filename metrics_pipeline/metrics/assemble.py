@@ -8,15 +8,23 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
+from metrics_pipeline.metrics.exact import Ints, ranges
+from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures, step_labels
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
 from metrics_pipeline.metrics.scope import SPARKLINE_DAYS
-from metrics_pipeline.metrics.texts import json_text, money_texts, percentage_texts, template, truth_texts
+from metrics_pipeline.metrics.texts import (
+    filled,
+    joined,
+    json_text,
+    money_texts,
+    null_where,
+    percentage_texts,
+    template,
+    truth_texts,
+)
 from metrics_pipeline.metrics.universe import Universe
-from metrics_pipeline.periods import Grain, Period, days_between
+from metrics_pipeline.periods import Grain, Period
 
 _BLOCK = 1000
 """Accounts whose texts are made together: enough to be fast, few enough to need little memory."""
@@ -159,7 +167,7 @@ class PeriodAssembler:
             f"{codes[currency]}:{text}"
             for currency, text in zip(universe.group_currency[groups].tolist(), self._of_groups(groups), strict=True)
         ]
-        return _joined(texts, np.searchsorted(account, positions), np.searchsorted(account, positions, "right"), "{%s}")
+        return joined(texts, np.searchsorted(account, positions), np.searchsorted(account, positions, "right"), "{%s}")
 
     def _of_groups(self, groups: Ints) -> Iterable[str]:
         figures = self._figures
@@ -169,7 +177,7 @@ class PeriodAssembler:
             money_texts(figures.total[groups]),
             count.tolist(),
             *(
-                _null_where(count == 0, money_texts(column[groups]))
+                null_where(count == 0, money_texts(column[groups]))
                 for column in (figures.average, figures.median, figures.smallest, figures.largest)
             ),
             self._trends(groups),
@@ -192,7 +200,7 @@ class PeriodAssembler:
     def _categories(self, groups: Ints) -> list[str]:
         table, universe = self._figures.categories, self._universe
         first, end = table.first[groups], table.first[groups + 1]
-        rows = _ranges(first, end)
+        rows = ranges(first, end)
         names = [
             ("null", "null") if id is None else (str(id), json_text(universe.category_names.get(id)))
             for id in universe.categories
@@ -210,19 +218,19 @@ class PeriodAssembler:
         )
         texts = list(map(_CATEGORY.__mod__, zip(*columns, strict=True)))
         ends = np.cumsum(end - first)
-        return _joined(texts, ends - (end - first), ends, "[%s]")
+        return joined(texts, ends - (end - first), ends, "[%s]")
 
     def _steps(self, groups: Ints) -> Iterable[str]:
         """The period's series: the total of each day, or of each month of a year."""
-        name, labels = _step_labels(self._figures.period)
+        name, labels = step_labels(self._figures.period)
         steps = ",".join(f'{{"{name}":"{label}","total":%s}}' for label in labels)
-        return _filled(f"[{steps}]", self._figures.series[groups])
+        return filled(f"[{steps}]", self._figures.series[groups])
 
     def _sparklines(self, groups: Ints) -> Iterable[str]:
         days = self._figures.sparkline[groups]
         columns = (
             [self._ends_on] * groups.size,
-            _filled("[" + ",".join(["%s"] * SPARKLINE_DAYS) + "]", days),
+            filled("[" + ",".join(["%s"] * SPARKLINE_DAYS) + "]", days),
             money_texts(days.min(axis=1)),
             money_texts(days.max(axis=1)),
             money_texts(self._figures.sparkline_average[groups]),
@@ -243,37 +251,3 @@ def _change(change: ChangeFigures, groups: Ints) -> tuple[Sequence[object], ...]
         percentage_texts(change.average_pct[groups]),
         truth_texts(change.amount_change[groups] > 0),
     )
-
-
-def _filled(pattern: str, cents: Ints) -> Iterable[str]:
-    """The pattern with each row of a table of amounts."""
-    width = cents.shape[1]
-    texts = iter(money_texts(cents.ravel()))
-    return map(pattern.__mod__, zip(*[texts] * width, strict=True)) if width else [pattern] * len(cents)
-
-
-def _joined(texts: list[str], first: Ints, end: Ints, around: str) -> list[str]:
-    """One text for each range of texts, separated by commas."""
-    return [around % ",".join(texts[a:b]) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
-
-
-def _null_where(missing: NDArray[np.bool_], texts: list[str]) -> list[str]:
-    for place in np.flatnonzero(missing).tolist():
-        texts[place] = "null"
-    return texts
-
-
-def _ranges(first: Ints, end: Ints) -> Ints:
-    """All numbers of each range, one range after the other."""
-    sizes = end - first
-    before = np.cumsum(sizes) - sizes
-    return np.repeat(first - before, sizes) + np.arange(sizes.sum())
-
-
-def _step_labels(period: Period) -> tuple[str, list[str]]:
-    """The name and the values of what the columns of the period's series stand for; none for a day."""
-    if period.grain is Grain.DAY:
-        return "date", []
-    if period.grain is Grain.YEAR:
-        return "month", [f"{period.start.year:04d}-{month:02d}" for month in range(1, 13)]
-    return "date", [day.isoformat() for day in days_between(period.start, period.end)]

@@ -79,3 +79,10 @@ def percentage(numerator: int, divisor: int, places: int) -> float | None:
 def _largest(values: NDArray[Any]) -> int:
     """The largest absolute value; of -2**63 too, which numpy's abs cannot hold."""
     return max(int(values.max()), -int(values.min())) if values.size else 0
+
+
+def ranges(first: Ints, end: Ints) -> Ints:
+    """All numbers of each range, one range after the other."""
+    sizes = end - first
+    before = np.cumsum(sizes) - sizes
+    return np.repeat(first - before, sizes) + np.arange(sizes.sum())

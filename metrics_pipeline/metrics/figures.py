@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from metrics_pipeline.metrics.exact import Ints, Percentages, divide_half_up, percentages, product_fits, sum_by
 from metrics_pipeline.metrics.facts import Facts
 from metrics_pipeline.metrics.scope import SPARKLINE_DAYS, Range, sparkline_range, to_date_ranges, whole
-from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.periods import Grain, Period, days_between
 
 
 @dataclass(frozen=True)
@@ -222,3 +222,12 @@ def _unique_categories(facts: Facts, pair_count: Ints) -> Ints:
     seen = np.zeros(account.size, bool)
     seen[numbers[named]] = True
     return np.bincount(account[seen], minlength=universe.account_ids.size)
+
+
+def step_labels(period: Period) -> tuple[str, list[str]]:
+    """The name and the values of what the columns of the period's series stand for; none for a day."""
+    if period.grain is Grain.DAY:
+        return "date", []
+    if period.grain is Grain.YEAR:
+        return "month", [f"{period.start.year:04d}-{month:02d}" for month in range(1, 13)]
+    return "date", [day.isoformat() for day in days_between(period.start, period.end)]

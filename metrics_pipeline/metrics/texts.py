@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from metrics_pipeline.metrics.exact import Percentages
+from metrics_pipeline.metrics.exact import Ints, Percentages
 
 _SMALL = 2**14
 """Below this many cents, or hundredths, lies most of what there is to write: those texts are made once."""
@@ -47,6 +48,24 @@ def json_text(value: object) -> str:
 def template(*names: str) -> str:
     """A JSON object with these names and a `%s` for the text of each value."""
     return "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+
+
+def filled(pattern: str, cents: Ints) -> Iterable[str]:
+    """The pattern with each row of a table of amounts."""
+    width = cents.shape[1]
+    texts = iter(money_texts(cents.ravel()))
+    return map(pattern.__mod__, zip(*[texts] * width, strict=True)) if width else [pattern] * len(cents)
+
+
+def joined(texts: list[str], first: Ints, end: Ints, around: str) -> list[str]:
+    """One text for each range of texts, separated by commas."""
+    return [around % ",".join(texts[a:b]) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
+
+
+def null_where(missing: NDArray[np.bool_], texts: list[str]) -> list[str]:
+    for place in np.flatnonzero(missing).tolist():
+        texts[place] = "null"
+    return texts
 
 
 @dataclass(frozen=True)

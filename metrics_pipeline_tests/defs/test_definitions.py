@@ -43,6 +43,13 @@ def test_a_wrong_setting_is_named_with_what_to_set(tmp_path):
     )
 
 
+def test_the_metric_assets_link_to_the_dashboard():
+    settings = load_settings(dashboard_url="https://metrics.example.org")
+    graph = define(settings).get_repository_def().asset_graph
+    links = {name: graph.get(dg.AssetKey(name)).metadata.get("dashboard") for name in METRIC_ASSETS}
+    assert links == dict.fromkeys(METRIC_ASSETS, dg.MetadataValue.url("https://metrics.example.org"))
+
+
 def test_everything_that_dagster_is_offered():
     repository = define(load_settings()).get_repository_def()
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {

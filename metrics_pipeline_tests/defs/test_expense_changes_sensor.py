@@ -83,16 +83,22 @@ def test_the_requested_runs_refresh_just_the_account_that_changed(tick, execute,
     assert settled.backlog() == []
 
 
-def test_a_move_refreshes_both_sides(tick, execute):
+@pytest.mark.parametrize(
+    ("to", "months"),
+    [("2024-03-05", {"2024-03-01", "2026-01-01"}), ("2026-03-05", {"2026-01-01"})],
+    ids=["years back", "January to March, whose months run into one another"],
+)
+def test_a_move_refreshes_both_sides(tick, execute, to, months):
     execute(
-        "UPDATE expenses SET transaction_date = '2024-03-05 00:00+00' "
-        "WHERE email_account_id = 1 AND transaction_date = '2026-01-05 00:00+00'"
+        "UPDATE expenses SET transaction_date = CAST(:to AS timestamptz) "
+        "WHERE email_account_id = 1 AND transaction_date = '2026-01-05 00:00+00'",
+        to=f"{to} 00:00+00",
     )
     starts = {
         (request.job_name, request.tags["dagster/asset_partition_range_start"]) for request in tick().run_requests
     }
-    assert {("daily_metrics_job", "2024-03-05"), ("daily_metrics_job", "2026-01-05")} <= starts
-    assert {("monthly_metrics_job", "2024-03-01"), ("monthly_metrics_job", "2026-01-01")} <= starts
+    assert {start for job, start in starts if job == "daily_metrics_job"} == {to, "2026-01-05"}
+    assert {start for job, start in starts if job == "monthly_metrics_job"} == months
 
 
 def test_a_burst_is_waited_for(tick, execute, settled):
