@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 import redis
 from celery.contrib.testing.worker import start_worker
@@ -59,6 +60,11 @@ class Database:
         for connection in self._opened:
             connection.close()
         self.engine.dispose()
+
+
+# Speed is measured in benchmarks/: an example that had to wait for a processor has not failed.
+hypothesis.settings.register_profile("metrics", deadline=None)
+hypothesis.settings.load_profile("metrics")
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,6 @@ def tried(quickly: int, thoroughly: int) -> settings:
     return settings(
         max_examples=thoroughly if THOROUGH else quickly,
         derandomize=not THOROUGH,
-        deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
         phases=[phase for phase in Phase if phase is not Phase.explain],

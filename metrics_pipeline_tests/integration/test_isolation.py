@@ -33,7 +33,7 @@ def pipeline(settings, database):
 
 
 @given(rows=spent)
-@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_payload_holds_anything_of_another_account(pipeline, rows):
     """Each account has categories, budgets, a currency, a status and amounts that no other has."""
     pipeline.redis.flushdb()

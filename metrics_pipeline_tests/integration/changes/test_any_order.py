@@ -195,7 +195,6 @@ def test_whatever_happens_all_is_right_at_rest(world, monkeypatch):
             max_examples=600 if THOROUGH else 60,
             stateful_step_count=40 if THOROUGH else 30,
             derandomize=not THOROUGH,
-            deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),
             phases=[phase for phase in Phase if phase is not Phase.explain],

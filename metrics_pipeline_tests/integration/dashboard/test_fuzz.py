@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 SLOW = settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -8,7 +8,7 @@ from schemathesis import Case, GenerationMode, openapi
 
 from metrics_pipeline_tests.dashboard_process import running_dashboard
 
-EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=80, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture

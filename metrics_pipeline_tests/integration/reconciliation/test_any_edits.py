@@ -61,7 +61,6 @@ STEPS = st.lists(
 @settings(
     max_examples=500 if THOROUGH else 25,
     derandomize=not THOROUGH,
-    deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
     phases=[phase for phase in Phase if phase is not Phase.explain],

@@ -38,7 +38,7 @@ EXPENSES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=EXPENSES, shuffled=st.permutations(COLUMNS))
 def test_good_rows_come_back_exactly(household: Any, rows: list[tuple[Any, ...]], shuffled: list[str]) -> None:
     places = [COLUMNS.index(name) for name in shuffled]
