@@ -16,11 +16,12 @@ from metrics_pipeline.defs.schedules import metrics_schedule
 from metrics_pipeline.defs.sensors import expense_changes_sensor
 from metrics_pipeline.defs.watch import expense_changes_watch
 from metrics_pipeline.periods import Grain
+from metrics_pipeline.planning.request import Progress
 from metrics_pipeline.settings import Settings, load_settings
 
 
-def define(settings: Settings) -> dg.Definitions:
-    """All definitions, for one set of settings. Connects to nothing."""
+def define(settings: Settings, follow: Progress | None = None) -> dg.Definitions:
+    """All definitions, for one set of settings. Connects to nothing. `follow` is told how far every refresh is."""
     return dg.Definitions(
         assets=[
             EXPENSES,
@@ -39,7 +40,7 @@ def define(settings: Settings) -> dg.Definitions:
             retention_schedule(settings),
         ],
         sensors=[expense_changes_sensor(settings), expense_changes_watch, clear_stale_locks, *alert_sensors(settings)],
-        resources={"pipeline": pipeline_resource(settings)},
+        resources={"pipeline": pipeline_resource(settings, follow)},
         # A run is one step, which uses the database's and its own threads.
         executor=dg.in_process_executor,
     )

@@ -42,13 +42,14 @@ class Pipeline:
     Opens connections when they are first needed. A context manager: leaving it closes them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, follow: Progress | None = None) -> None:
+        """`follow`: told how far every refresh is, beside who asked for it."""
         if not settings.database_url or not settings.redis_url:
             raise ConfigurationError(
                 "METRICS_DATABASE_URL and METRICS_REDIS_URL must both be set here; "
                 "`metrics-pipeline` commands start embedded servers where they are not."
             )
-        self.settings = settings
+        self.settings, self._follow = settings, follow
         self.engine = connect_engine(settings.database_url)
         self.redis: Redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=10)
 
@@ -73,7 +74,13 @@ class Pipeline:
         before_commit: Callable[[], None] | None = None,
     ) -> Outcome:
         """Compute, store and publish what is asked. See `Refresher.refresh`."""
-        return self._refresher.refresh(request, progress, before_commit)
+
+        def tell(outcome: Outcome) -> None:
+            for told in (progress, self._follow):
+                if told:
+                    told(outcome)
+
+        return self._refresher.refresh(request, tell, before_commit)
 
     def absorb_changes(self, now: datetime | None = None, seconds: float = 20.0) -> Absorbed:
         """Take logged changes until there are no more, mark what they make stale, and drop its cache entries.

@@ -95,12 +95,13 @@ def _materialize(pipeline: Pipeline, today: date) -> dict[Grain, Run]:
     from metrics_pipeline.defs.run import materialize_window
 
     def say(periods: list[Period]) -> None:
+        computing.bar(0, 1)
         computing.bar.say(f"Computing {len(periods)} {periods[0].grain.value}s")
 
     with step("Computing") as computing:
         pipeline.tend_cache()
         pipeline.absorb_changes()  # what is computed now no longer waits for a refresh
-        runs = materialize_window(pipeline.settings, today, on_start=say)
+        runs = materialize_window(pipeline.settings, today, on_start=say, follow=computing.bar.follow)
         payloads = sum(run.outcome.payloads for run in runs.values())
         computing.done = f"Computed, stored and published {payloads:,} payloads in {len(runs)} Dagster runs"
     return runs

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 
 from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.planning.request import Progress
 from metrics_pipeline.settings import Settings
 
 
-def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
+def pipeline_resource(settings: Settings, follow: Progress | None = None) -> dg.ResourceDefinition:
     """A `Pipeline` on the servers that the settings name. Loading definitions connects to nothing."""
 
     @dg.resource(
@@ -16,7 +17,7 @@ def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
         "and the computing between the two."
     )
     def pipeline(_: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with Pipeline(settings) as opened:
+        with Pipeline(settings, follow) as opened:
             yield opened
 
     return pipeline

@@ -16,7 +16,7 @@ from metrics_pipeline.defs.partitions import periods_of, range_tags, warm_partit
 from metrics_pipeline.defs.triggers import TRIGGER_TAG
 from metrics_pipeline.errors import MetricsPipelineError
 from metrics_pipeline.periods import Grain, Period
-from metrics_pipeline.planning.request import Outcome
+from metrics_pipeline.planning.request import Outcome, Progress
 from metrics_pipeline.planning.stretches import stretches
 from metrics_pipeline.settings import Settings
 
@@ -43,13 +43,14 @@ def materialize_window(
     *,
     instance: dg.DagsterInstance | None = None,
     on_start: Callable[[list[Period]], None] | None = None,
+    follow: Progress | None = None,
 ) -> dict[Grain, Run]:
     """Do now what the hourly schedules do: the latest periods of each grain, all active accounts.
 
     Arguments, the order of runs and errors are those of `materialize`.
     """
     periods = [period for grain in Grain for period in warm_partitions(grain, settings, today)]
-    runs = materialize(settings, periods, today, instance=instance, on_start=on_start)
+    runs = materialize(settings, periods, today, instance=instance, on_start=on_start, follow=follow)
     return {run.periods[0].grain: run for run in runs}
 
 
@@ -62,6 +63,7 @@ def materialize(
     force: bool = False,
     instance: dg.DagsterInstance | None = None,
     on_start: Callable[[list[Period]], None] | None = None,
+    follow: Progress | None = None,
 ) -> list[Run]:
     """Materialize partitions, one run for each contiguous stretch, one after the other.
 
@@ -70,11 +72,12 @@ def materialize(
         account_ids: None for every active account.
         instance: default: the one in DAGSTER_HOME, whose runs the UI shows.
         on_start: told the periods of each run before it starts.
+        follow: told how far the run is.
 
     Raises:
         RunFailed: a run failed; those before it stand, those after it were not started.
     """
-    definitions = define(settings)
+    definitions = define(settings, follow)
     config = MaterializeConfig(
         account_ids=None if account_ids is None else list(account_ids), force_refresh=force, today=today.isoformat()
     )

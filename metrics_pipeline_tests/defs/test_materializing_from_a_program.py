@@ -46,6 +46,12 @@ def test_the_outcome_says_what_the_run_did(settings, instance):
     assert outcome.total_seconds > 0
 
 
+def test_whoever_called_is_told_how_far_each_run_is(settings, instance):
+    shares = []
+    materialize_window(settings, TODAY, instance=instance, follow=lambda outcome: shares.append(outcome.share_done))
+    assert shares.count(1.0) == len(Grain)
+
+
 def test_a_second_time_nothing_is_rewritten_and_everything_published(settings, instance):
     materialize_window(settings, TODAY, instance=instance)
     again = [run.outcome for run in materialize_window(settings, TODAY, instance=instance).values()]
