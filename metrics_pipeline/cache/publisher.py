@@ -20,7 +20,8 @@ TTL_JITTER = 0.05
 PUBLISHED_CHANNEL = "metrics:published:{%d}"
 """Of an account: tells the key of each entry that is new or has changed."""
 
-_BATCH = 500
+_BATCH = 100
+"""Calls that Redis works on while the next are put together; more than a socket holds would be waited for."""
 
 # 1: set, and told to whoever listens; 0: a newer version is there; 2: the same version is there, its
 # lifetime renewed. The channel takes the account from the key's braces.
@@ -72,10 +73,8 @@ class Publisher:
         Raises CacheUnavailable when Redis is away. What was set by then stays: publishing again is safe.
         """
         entries = list(entries)
-        results: list[object] = []
         with cache_errors(f"Publishing {len(entries)} payloads"):
-            for start in range(0, len(entries), _BATCH):
-                results += self._send(entries[start : start + _BATCH], ttl_seconds)
+            results = self._send(entries, ttl_seconds)
         return Published(
             published=len(results) - results.count(0),
             superseded=results.count(0),
@@ -89,15 +88,22 @@ class Publisher:
             return self._call(_BY_TEXT, entries, ttl_seconds)
 
     def _call(self, command: bytes, entries: Sequence[tuple[str, bytes]], ttl_seconds: float) -> list[object]:
-        """Send all calls at once and read all answers; then raise the first that is an error."""
-        packed = b"".join([_filled(command, key.encode(), value, ttl_seconds) for key, value in entries])
+        """Send all calls, read all answers, then raise the first that is an error.
+
+        In batches: while Redis works on one, the next is put together.
+        """
+        batches = [entries[start : start + _BATCH] for start in range(0, len(entries), _BATCH)]
         with Redis(connection_pool=self._redis.connection_pool, single_connection_client=True) as client:
             connection = client.connection
             assert connection is not None
 
             def exchange() -> list[object]:
-                connection.send_packed_command([packed])
-                return [_answer(connection) for _ in entries]
+                answers: list[object] = []
+                for place, batch in enumerate(batches):
+                    packed = b"".join([_filled(command, key.encode(), value, ttl_seconds) for key, value in batch])
+                    connection.send_packed_command([packed])
+                    answers += [_answer(connection) for _ in (batches[place - 1] if place else ())]
+                return answers + [_answer(connection) for batch in batches[-1:] for _ in batch]
 
             answers: list[object] = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
         for answer in answers:
