@@ -76,7 +76,7 @@ class Computation:
             settings.zone,
             None if wanted is None else self._dimensions.account_ids,
             np.unique(np.array([budget.account_id for budget in budgets], np.int64)),
-            by_account=not self._everybody or wanted is None,
+            everybody=self._everybody,
         )
         self.rows_read = expenses.account.size + expenses.history.account.size
         started = timer.add("pull", started)

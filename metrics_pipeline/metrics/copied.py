@@ -24,6 +24,11 @@ _BLOCK_BYTES = 8 * 2**20
 
 def read_bigints(connection: Connection, name: str, parameters: dict[str, Any], columns: int) -> Ints:
     """A named query of eight-byte, non-null columns; the result has one row for each of its columns."""
+    return side_by_side(read_blocks(connection, name, parameters, columns))
+
+
+def read_blocks(connection: Connection, name: str, parameters: dict[str, Any], columns: int) -> list[Ints]:
+    """As `read_bigints`, in blocks as they came: for `side_by_side`."""
     record = _record(columns)
     blocks: list[Ints] = []
 
@@ -40,7 +45,19 @@ def read_bigints(connection: Connection, name: str, parameters: dict[str, Any], 
     raw = driver(connection)
     with raw.cursor() as cursor, cursor.copy(f"COPY ({copy_query(name)}) TO STDOUT (FORMAT binary)", parameters):
         raw.wait(_receive(raw.pgconn, keep))
-    return _side_by_side(blocks)
+    return blocks
+
+
+def side_by_side(blocks: list[Ints]) -> Ints:
+    """One array of all blocks, which are given up one by one: both together would need twice the memory."""
+    whole = np.empty((blocks[0].shape[0], sum(block.shape[1] for block in blocks)), np.int64)
+    place = 0
+    blocks.reverse()
+    while blocks:
+        block = blocks.pop()
+        whole[:, place : place + block.shape[1]] = block
+        place += block.shape[1]
+    return whole
 
 
 def _receive(pgconn: PGconn, keep: Callable[[bytearray], None]) -> PQGen[None]:
@@ -66,18 +83,6 @@ def _receive(pgconn: PGconn, keep: Callable[[bytearray], None]) -> PQGen[None]:
     result = (yield from fetch_many(pgconn))[0]
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result)
-
-
-def _side_by_side(blocks: list[Ints]) -> Ints:
-    """One array of all blocks, which are given up one by one: both together would need twice the memory."""
-    whole = np.empty((blocks[0].shape[0], sum(block.shape[1] for block in blocks)), np.int64)
-    place = 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop()
-        whole[:, place : place + block.shape[1]] = block
-        place += block.shape[1]
-    return whole
 
 
 def _record(columns: int) -> np.dtype[Any]:

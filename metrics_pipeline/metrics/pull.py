@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from metrics_pipeline.metrics.copied import read_bigints
+from metrics_pipeline.metrics.at_once import read_at_once
+from metrics_pipeline.metrics.copied import read_bigints, read_blocks, side_by_side
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.scope import Range, Scope
 from metrics_pipeline.periods import Grain, start_of_day
@@ -125,36 +127,29 @@ def read_expenses(
     zone: ZoneInfo,
     account_ids: Ints | None,
     budget_account_ids: Ints,
-    by_account: bool,
+    everybody: bool,
 ) -> Expenses:
     """The rows of the scope and the sums before it.
 
     Args:
         account_ids: None reads every account.
-        by_account: they are few enough to be looked up one by one.
+        everybody: every account was asked for, of whom these may be a portion; else they are few enough to be looked
+            up one by one.
     """
     wanted = None if account_ids is None else account_ids.tolist()
     with_budgets = budget_account_ids.tolist()
-    rows = read_bigints(
-        connection,
-        "expense_rows",
-        {
-            "rows_from": start_of_day(scope.rows.first, zone),
-            "rows_until": start_of_day(scope.rows.end, zone),
-            "account_ids": wanted,
-            "by_account": by_account,
-        },
-        columns=6,
+    middle = scope.rows.first + (scope.rows.end - scope.rows.first) // 2
+    stretches = [Range(scope.rows.first, middle), Range(middle, scope.rows.end)] if everybody else [scope.rows]
+    reads: list[Callable[[Connection], list[Ints]]] = [
+        *(partial(_read_rows, stretch, zone, wanted, everybody) for stretch in stretches),
+        partial(_read_history, scope.history, zone, wanted, with_budgets, everybody),
+        partial(_read_history, scope.budget_history, zone, with_budgets, with_budgets, everybody),
+    ]
+    blocks = read_at_once(connection, reads) if everybody else [read(connection) for read in reads]
+    past = History(*side_by_side(blocks.pop() + blocks.pop()))
+    account, category, kind, cents, merchant, micros = side_by_side(
+        [block for _ in stretches for block in blocks.pop()]
     )
-    history = np.concatenate(
-        [
-            _read_history(connection, scope.history, zone, wanted, with_budgets, by_account),
-            _read_history(connection, scope.budget_history, zone, with_budgets, with_budgets, by_account),
-        ],
-        axis=1,
-    )
-    account, category, kind, cents, merchant, micros = rows
-    past = History(*history)
     kinds = _read_kinds(
         connection,
         np.concatenate([kind, past.kind]),
@@ -174,16 +169,28 @@ def currency_code(code: str | None) -> str:
     return (code or "").strip().upper()
 
 
+def _read_rows(
+    days: Range, zone: ZoneInfo, account_ids: list[int] | None, everybody: bool, connection: Connection
+) -> list[Ints]:
+    parameters = {
+        "rows_from": start_of_day(days.first, zone),
+        "rows_until": start_of_day(days.end, zone),
+        "account_ids": account_ids,
+        "by_account": not everybody,
+    }
+    return read_blocks(connection, "expense_rows", parameters, columns=6)
+
+
 def _read_history(
-    connection: Connection,
     segments: Sequence[Range],
     zone: ZoneInfo,
     account_ids: list[int] | None,
     with_categories: list[int],
-    by_account: bool,
-) -> Ints:
+    everybody: bool,
+    connection: Connection,
+) -> list[Ints]:
     if not segments or account_ids == []:
-        return np.zeros((7, 0), np.int64)
+        return [np.zeros((7, 0), np.int64)]
     borders = sorted({day for segment in segments for day in (segment.first, segment.end)})
     instants = [start_of_day(day, zone) for day in borders]
     columns = read_bigints(
@@ -194,14 +201,14 @@ def _read_history(
             "history_until": instants[-1],
             "bounds": instants,
             "account_ids": account_ids,
-            "by_account": by_account,
+            "by_account": not everybody,
             "with_categories": with_categories,
         },
         columns=7,
     )
     first_days = np.array([0, *(day.toordinal() for day in borders)], np.int64)
     columns[5] = first_days[columns[5]]
-    return columns
+    return [columns]
 
 
 def _read_kinds(connection: Connection, kind: Ints, account: Ints, micros: Ints) -> dict[int, tuple[str, str]]:

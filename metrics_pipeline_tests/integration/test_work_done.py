@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ import psycopg
 import pytest
 from sqlalchemy import event, text
 
+from metrics_pipeline.metrics import pull
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.portions import BYTES_PER_EXPENSE
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.shards import Shard
+from metrics_pipeline_tests.world import before
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
@@ -110,8 +113,8 @@ def test_a_run_takes_as_many_statements_for_many_accounts_as_for_few(pipeline, m
         assert outcome.payloads >= outcome.accounts * len(periods) // 2
         found[accounts] = work
     assert sorted(found[6].statements) == sorted(found[60].statements)
-    # Enough for the two connections' own beginnings; twice that would be a statement for each something.
-    assert 8 < len(found[60].statements) <= 24 + 16 * ("only_outdated" in options)
+    # Enough for the three connections' own beginnings; twice that would be a statement for each something.
+    assert 8 < len(found[60].statements) <= 28 + 16 * ("only_outdated" in options)
 
 
 def test_portions_take_as_many_statements_each_and_read_no_row_twice(pipeline, monkeypatch):
@@ -124,8 +127,8 @@ def test_portions_take_as_many_statements_each_and_read_no_row_twice(pipeline, m
     assert (outcome.accounts, outcome.payloads, outcome.rows_read) == (60, whole.payloads, whole.rows_read)
     assert (outcome.rewritten, outcome.bytes_published) == (0, whole.bytes_published)
     readings = [sum("expense.merchant_name" in s for s in each.statements) for each in (one, work)]
-    assert readings == [1, 20]
-    assert len(work.statements) <= len(one.statements) + 2 + 19 * 9
+    assert readings == [2, 40]  # halves of the days, at once
+    assert len(work.statements) <= len(one.statements) + 2 + 19 * 15
 
 
 def test_an_hourly_run_reads_the_expenses_of_current_periods_only(pipeline, monkeypatch):
@@ -139,7 +142,7 @@ def test_an_hourly_run_reads_the_expenses_of_current_periods_only(pipeline, monk
     assert again.rows_read == current.rows_read
     assert again.bytes_published == current.bytes_published < first.bytes_published // 2
     assert again.renewed == first.payloads - current.payloads
-    assert sum("expense.merchant_name" in statement for statement in work.statements) == 1
+    assert sum("expense.merchant_name" in statement for statement in work.statements) == 2
 
 
 def test_rows_of_a_closed_period_are_read_for_the_accounts_that_changed_in_it(pipeline, monkeypatch):
@@ -162,8 +165,33 @@ def test_periods_of_one_run_share_one_reading_of_the_expenses(pipeline, monkeypa
     _, one = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
     _, all_of_them = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY))
     copies = [[s for s in work.statements if s.startswith("COPY (")] for work in (one, all_of_them)]
-    assert 1 <= len(copies[0]) <= 3
-    assert len(copies[1]) <= 3
+    assert 2 <= len(copies[0]) <= 4  # the days in halves, and the sums of what lies before
+    assert len(copies[1]) <= 4
+
+
+def test_both_connections_of_a_run_read_from_its_snapshot(pipeline, monkeypatch):
+    """An expense in either half of the month, committed between the snapshot and the reading of the expenses."""
+    spend(pipeline, 3)
+    both, read = threading.Barrier(2), pull._read_rows
+
+    def read_when_both_are_there(*arguments):
+        both.wait(20)
+        return read(*arguments)
+
+    def edit() -> None:
+        with pipeline.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
+                    "VALUES (1, 1, 'USD', '2026-03-02T12:00Z'), (1, 1, 'USD', '2026-03-30T12:00Z')"
+                )
+            )
+
+    monkeypatch.setattr(pull, "_read_rows", read_when_both_are_there)
+    with before(monkeypatch, pull, "read_at_once", edit):
+        outcome, _ = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
+    again, _ = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
+    assert again.rows_read == outcome.rows_read + 2
 
 
 def test_rows_read_are_those_of_the_periods_and_sums_of_what_lies_before(pipeline, monkeypatch):
