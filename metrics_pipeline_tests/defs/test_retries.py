@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import dagster as dg
 import pytest
 from sqlalchemy import text
@@ -12,6 +14,7 @@ from metrics_pipeline.definitions import define
 from metrics_pipeline.defs import assets, retries
 from metrics_pipeline.defs.assets import MaterializeConfig
 from metrics_pipeline.defs.partitions import periods_of
+from metrics_pipeline.defs.run_history import job_monitor
 from metrics_pipeline.errors import ConcurrentUpdate
 from metrics_pipeline.periods import Grain
 from metrics_pipeline.pipeline import Pipeline
@@ -105,7 +108,9 @@ def test_a_program_that_is_broken_ends_the_run_at_once(materialize, monkeypatch)
     assert tries(result) == 1
 
 
-def test_used_up_tries_leave_the_periods_stale(materialize, settings, in_database, monkeypatch):
+def test_used_up_tries_leave_the_periods_stale_and_the_monitor_says_so(
+    materialize, settings, instance, in_database, monkeypatch
+):
     in_database("UPDATE expenses SET amount = 7 WHERE transaction_date < '2026-02-01'")
     with Pipeline(settings) as pipeline:
         pipeline.absorb_changes()
@@ -120,6 +125,12 @@ def test_used_up_tries_leave_the_periods_stale(materialize, settings, in_databas
         assert not result.success
         assert tries(result) == 3
         assert pipeline.backlog() == stale != []
+        status = job_monitor(pipeline, instance).status(datetime.now(timezone.utc) + timedelta(minutes=10))
+    assert status.freshness.stale_periods == len(stale)
+    levels = {check.name: check.level for check in status.health.checks}
+    assert levels["failures"] == "critical"
+    advice = next(each for each in status.recommendations if each.kind == "freshness")
+    assert f"{len(stale)} stale period" in advice.message
 
 
 def test_a_lock_that_stays_busy_is_tried_again(materialize, redis_client, database, monkeypatch, instance):

@@ -1,10 +1,12 @@
-"""Each fault turns its check, the exit code of `status` and an alert, and recovery turns them back."""
+"""Each fault turns its check, status line, exit code, metric and alert, and recovery turns them back."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from metrics_pipeline.cache.canary import CANARY_KEY
 from metrics_pipeline.cache.lock_keys import lock_key
 from metrics_pipeline.cache.locks import period_locks
+from metrics_pipeline.monitor.limits import SLOW_AT_LEAST_SECONDS, SLOW_MEDIAN_OF_RUNS
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.services.embedded import ServiceUrls
 from metrics_pipeline.services.redis import EmbeddedRedis
+from metrics_pipeline.settings import load_settings
+from metrics_pipeline_tests.dashboard_process import running_dashboard
 from metrics_pipeline_tests.end_to_end.conftest import up_on
 from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
 from metrics_pipeline_tests.receiver import Receiver, receiving
@@ -37,23 +43,41 @@ mutation($sensor: SensorSelector!) {
 }
 """
 
+LEVELS = {"healthy": 0, "warning": 1, "critical": 2}
+CODES = {"warning": (1, 2), "critical": (2,)}
+
+SPENT_IN_A_MONTH = 200_000
+
 DELETE = "mutation($id: String!) { deletePipelineRun(runId: $id) { __typename } }"
 
 
 @dataclass
 class Watched:
-    """An `up` whose webhook is ours, on a Redis of its own."""
+    """An `up` whose webhook is ours, on a Redis of its own, and its dashboard's address."""
 
     ui: RunningUp
     redis: EmbeddedRedis
     receiver: Receiver
+    dashboard: str
 
     def status(self) -> tuple[int, dict[str, Any]]:
         """What `metrics-pipeline status --json` ends with and prints."""
-        command = [sys.executable, "-c", "from metrics_pipeline.cli import app; app()", "status", "--json"]
-        done = subprocess.run(command, env=self.ui.process.environ(), capture_output=True, text=True, timeout=60)
+        code, printed = self.run("status", "--json")
+        return code, json.loads(printed)
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", "from metrics_pipeline.cli import app; app()", *arguments]
+        environment = self.ui.process.environ() | {"COLUMNS": "200"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        return done.returncode, done.stdout
+
+    def metrics(self) -> dict[str, float]:
+        """What Prometheus would read of each check."""
+        with urllib.request.urlopen(f"{self.dashboard}/metrics", timeout=30) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        samples = [sample for family in families for sample in family.samples]
+        return {each.labels["check"]: each.value for each in samples if each.name == "metrics_pipeline_check_level"}
 
     def tick(self) -> str:
         answer = self.ui.ask(
@@ -69,17 +93,12 @@ class Watched:
         assert result["error"] is None, result["error"]
         return str(result["skipReason"])
 
-    def sees(self, check: str, level: str) -> bool:
-        """Whether the check, the exit code, and the last that the webhook heard are all that."""
-        code, found = self.status()
+    def tells(self, check: str, level: str) -> bool:
+        """Whether the metric and the last that the webhook heard of the check are that."""
         self.tick()
         said = [each for each in self.receiver.bodies if each["kind"] == "health"]
         told = {each["name"]: each["level"] for each in said[-1]["checks"]} if said else {}
-        seen = {each["name"]: each["level"] for each in found["health"]["checks"]}
-        as_expected = {"healthy": (0,), "warning": (1, 2), "critical": (2,)}
-        if level == "healthy":
-            return bool(seen[check] == "healthy" and told.get(check) is None)
-        return bool(seen[check] == told.get(check) == level and code in as_expected[level])
+        return told.get(check, "healthy") == level and self.metrics().get(check) == LEVELS[level]
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +106,59 @@ def watched(servers: ServiceUrls, template: str, tmp_path_factory: pytest.TempPa
     redis = EmbeddedRedis(Path(tmp_path_factory.mktemp("faults")))
     with receiving() as receiver:
         try:
-            with up_on(servers, template, redis.ensure(), METRICS_ALERT_WEBHOOK_URL=receiver.url) as ui:
+            variables = {"METRICS_ALERT_WEBHOOK_URL": receiver.url, "METRICS_MONITOR_SLOW_RUNS": "0"}
+            with up_on(servers, template, redis.ensure(), **variables) as ui:
+                given = ui.process.environ()
+                settings = load_settings(
+                    home=Path(given["METRICS_HOME"]),
+                    database_url=given["METRICS_DATABASE_URL"],
+                    redis_url=given["METRICS_REDIS_URL"],
+                )
                 wait_until(lambda: not ui.has_runs_under_way() and ui.redis.exists(CANARY_KEY), "the first tick")
-                yield Watched(ui, redis, receiver)
+                with running_dashboard(settings, **variables) as dashboard:
+                    yield Watched(ui, redis, receiver, dashboard)
         finally:
             redis.stop()
 
 
 def turns(watched: Watched, check: str, level: str, seconds: float = 30) -> None:
-    wait_until(lambda: watched.sees(check, level), f"{check} to be {level}: {watched.status()[1]['health']}", seconds)
+    wait_until(lambda: watched.tells(check, level), f"metric and alert of {check} to be {level}", seconds)
+    code, found = watched.status()
+    seen = {each["name"]: each for each in found["health"]["checks"]}
+    assert seen[check]["level"] == level, found["health"]
+    if level != "healthy":
+        assert code in CODES[level]
+        assert seen[check]["said"] in " ".join(watched.run("status")[1].split())
+
+
+def test_a_slow_run_on_a_large_account(watched: Watched) -> None:
+    """Slow against its job's usual run; that it read much more than that one stands beside it."""
+    ui = watched.ui
+    for _ in range(SLOW_MEDIAN_OF_RUNS):
+        assert ui.wait_for(ui.launch("monthly_metrics", partition="2026-01-01")) == "SUCCESS"
+    turns(watched, "slow_runs", "healthy")
+    with ui.engine.begin() as connection:
+        connection.execute(text("INSERT INTO email_accounts (id, email) VALUES (1000, 'large')"))
+        connection.execute(
+            text(
+                "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
+                "SELECT 1000, 1, 'USD', TIMESTAMPTZ '2025-06-01Z' + n * INTERVAL '10 s' "
+                "FROM generate_series(1, :many) n"
+            ),
+            {"many": SPENT_IN_A_MONTH},
+        )
+    wait_until(ui.at_rest, "the large account to be published")
+    with ui.store_locked():  # a machine for which so many expenses are many
+        run = ui.held_run("monthly_metrics", partition="2025-06-01")
+        time.sleep(SLOW_AT_LEAST_SECONDS)
+    assert ui.wait_for(run) == "SUCCESS"
+    turns(watched, "slow_runs", "warning")
+    code, line = watched.run("slow-runs")
+    assert code == 0
+    assert run[:8] in line
+    assert "its rows" in line
+    ui.ask(DELETE, id=run)
+    turns(watched, "slow_runs", "healthy")
 
 
 def test_a_disabled_trigger(watched: Watched) -> None:
