@@ -1,7 +1,8 @@
 """What the monitor's look costs on a long history: runs of thirty days in a real Dagster storage.
 
 `python -m benchmarks.history` starts servers of its own, does a few real runs, copies their records
-with new ids and times by SQL until there are enough, and times the reading of the last day's.
+with new ids and times by SQL until there are enough, times the reading of the last day's, and deletes the
+oldest two thousand as `metrics-pipeline prune` does.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
 
+from metrics_pipeline.defs.retention import opened_deleting
 from metrics_pipeline.defs.run import materialize
 from metrics_pipeline.defs.run_history import MOST_RUNS, job_monitor, read_history
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.retention.pruning import prune
 from metrics_pipeline.services import dagster_home, ensure_services
 from metrics_pipeline.services.dagster_home import migrate_dagster
 from metrics_pipeline.services.embedded import stop_services
 from metrics_pipeline.settings import Settings, load_settings
 from metrics_pipeline.source.sample import write_sample
 
-RUNS, DAYS, ROUNDS = 100_000, 30, 10
+RUNS, DAYS, ROUNDS, DELETED = 100_000, 30, 10, 2_000
 TARGET_MILLISECONDS = 200.0
 WINDOW = timedelta(hours=24)
 
@@ -144,8 +147,12 @@ def main() -> None:
             figures[f"read_history, {runs:,} runs"] = milliseconds(partial(read_history, instance, now - WINDOW))
             figures[f"status, {runs:,} runs"] = milliseconds(partial(monitor.status, now))
         read = len(read_history(instance, now - WINDOW).runs)
+        began = time.perf_counter()
+        with opened_deleting() as delete_runs:
+            pruned = prune(pipeline, delete_runs, timedelta(days=DAYS) * (1 - DELETED / arguments.runs), now)
+        pruning = time.perf_counter() - began
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps({**figures, "pruned": (pruned.runs, pruning)}))
         return
     table = Table(title=f"Milliseconds, medians; the last day's runs (at most {MOST_RUNS:,}; {read:,} read)")
     table.add_column("")
@@ -154,6 +161,7 @@ def main() -> None:
     for name, (clock, processor) in figures.items():
         table.add_row(name, f"{clock:.0f}", f"{processor:.0f}")
     Console(width=100).print(table)
+    print(f"Deleting {pruned.runs:,} of the runs: {pruning:.1f} s, {pruned.runs / pruning:.0f} a second.")
 
 
 if __name__ == "__main__":

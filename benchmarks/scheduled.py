@@ -16,7 +16,7 @@ from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.settings import Settings
 
-SLOTS = 2
+SLOTS = 4
 """Runs at a time."""
 
 

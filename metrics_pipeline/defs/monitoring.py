@@ -50,7 +50,7 @@ def health_asset(settings: Settings) -> dg.AssetsDefinition:
         description=f"""Whether the jobs are healthy and the numbers fresh: looked at every 15 minutes, over the last
 {settings.monitor.window_hours} hours.
 
-- **Plots** shows how success rates, durations, the hit rate, the backlog and stale locks went.
+- **Plots**, beside the metadata's table, shows how success rates, durations, hit rate, backlog and stale locks went.
 - **Checks** has one for each rule: a warning wants a look, a failure wants it now.
 - **Tables** `recommendations`, `slow_runs` and `locks` say what to do and about what.
 - The same at a terminal, for this moment: `metrics-pipeline status`.

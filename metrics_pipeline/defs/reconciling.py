@@ -30,7 +30,8 @@ class ReconcileConfig(dg.Config):
     description="""Finds and mends what no trigger could see, every night: expenses changed while triggers were
 disabled, a restored dump, rows and cache entries edited by hand.
 
-- **Plots** shows what was found: it should stay at zero. What is known to be stale counts as `deferred`.
+- **Plots**, beside the metadata's table, shows what was found: it should stay at zero. What is known to be stale
+  counts as `deferred`.
 - **Table** `sample` names some of the payloads that differed.
 - **A run that fails** has found something that differs even after a refresh; its error says what to do.
 - In the launchpad, `full` computes every payload again. The same at a terminal: `metrics-pipeline reconcile`.
