@@ -134,8 +134,8 @@ def turns(watched: Watched, check: str, level: str, seconds: float = 30) -> None
 def test_a_slow_run_on_a_large_account(watched: Watched) -> None:
     """Slow against its job's usual run; that it read much more than that one stands beside it."""
     ui = watched.ui
-    for _ in range(SLOW_MEDIAN_OF_RUNS):
-        assert ui.wait_for(ui.launch("monthly_metrics", partition="2026-01-01")) == "SUCCESS"
+    usual = [ui.launch("monthly_metrics", partition=f"2026-0{n + 1}-01") for n in range(SLOW_MEDIAN_OF_RUNS)]
+    assert {ui.wait_for(run) for run in usual} == {"SUCCESS"}
     turns(watched, "slow_runs", "healthy")
     with ui.engine.begin() as connection:
         connection.execute(text("INSERT INTO email_accounts (id, email) VALUES (1000, 'large')"))
