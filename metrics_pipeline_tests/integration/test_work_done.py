@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,13 +14,11 @@ import psycopg
 import pytest
 from sqlalchemy import event, text
 
-from metrics_pipeline.metrics import pull
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.portions import BYTES_PER_EXPENSE
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.shards import Shard
-from metrics_pipeline_tests.world import before
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
@@ -167,31 +164,6 @@ def test_periods_of_one_run_share_one_reading_of_the_expenses(pipeline, monkeypa
     copies = [[s for s in work.statements if s.startswith("COPY (")] for work in (one, all_of_them)]
     assert 2 <= len(copies[0]) <= 4  # the days in halves, and the sums of what lies before
     assert len(copies[1]) <= 4
-
-
-def test_both_connections_of_a_run_read_from_its_snapshot(pipeline, monkeypatch):
-    """An expense in either half of the month, committed between the snapshot and the reading of the expenses."""
-    spend(pipeline, 3)
-    both, read = threading.Barrier(2), pull._read_rows
-
-    def read_when_both_are_there(*arguments):
-        both.wait(20)
-        return read(*arguments)
-
-    def edit() -> None:
-        with pipeline.engine.begin() as connection:
-            connection.execute(
-                text(
-                    "INSERT INTO expenses (email_account_id, amount, currency, transaction_date) "
-                    "VALUES (1, 1, 'USD', '2026-03-02T12:00Z'), (1, 1, 'USD', '2026-03-30T12:00Z')"
-                )
-            )
-
-    monkeypatch.setattr(pull, "_read_rows", read_when_both_are_there)
-    with before(monkeypatch, pull, "read_at_once", edit):
-        outcome, _ = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
-    again, _ = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
-    assert again.rows_read == outcome.rows_read + 2
 
 
 def test_rows_read_are_those_of_the_periods_and_sums_of_what_lies_before(pipeline, monkeypatch):
