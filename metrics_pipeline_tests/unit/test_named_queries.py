@@ -20,9 +20,11 @@ def used() -> dict[str, str]:
     that passes its argument on to one of these.
     """
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
-    takers = {"query": 0, "copy_query": 0}
-    for tree in trees.values():
-        takers |= dict(_passing_on(tree))
+    takers, known = {"query": 0, "copy_query": 0}, 0
+    while len(takers) > known:  # until nothing more passes its argument on
+        known = len(takers)
+        for tree in trees.values():
+            takers |= dict(_passing_on(tree, takers))
     return {name: str(path.relative_to(PACKAGE)) for path, tree in trees.items() for name in _names_used(tree, takers)}
 
 
@@ -38,13 +40,13 @@ def _strings(nodes: Iterable[ast.AST]) -> Iterator[str]:
     return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _passing_on(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _passing_on(tree: ast.Module, takers: dict[str, int]) -> Iterator[tuple[str, int]]:
     """Functions that look a query up by one of their parameters, and which one."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             parameters = [argument.arg for argument in function.args.args]
             offset = 1 if parameters[:1] == ["self"] else 0
-            for name in _names_given(function, {"query": 0, "copy_query": 0}):
+            for name in _names_given(function, takers):
                 if isinstance(name, ast.Name) and name.id in parameters:
                     yield function.name, parameters.index(name.id) - offset
 
