@@ -141,12 +141,12 @@ def read_expenses(
     middle = scope.rows.first + (scope.rows.end - scope.rows.first) // 2
     stretches = [Range(scope.rows.first, middle), Range(middle, scope.rows.end)] if everybody else [scope.rows]
     reads: list[Callable[[Connection], list[Ints]]] = [
-        *(partial(_read_rows, stretch, zone, wanted, everybody) for stretch in stretches),
         partial(_read_history, scope.history, zone, wanted, with_budgets, everybody),
+        *(partial(_read_rows, stretch, zone, wanted, everybody) for stretch in stretches),
         partial(_read_history, scope.budget_history, zone, with_budgets, with_budgets, everybody),
     ]
     blocks = read_at_once(connection, reads) if everybody else [read(connection) for read in reads]
-    past = History(*side_by_side(blocks.pop() + blocks.pop()))
+    past = History(*side_by_side(blocks.pop(0) + blocks.pop()))
     account, category, kind, cents, merchant, micros = side_by_side(
         [block for _ in stretches for block in blocks.pop()]
     )
