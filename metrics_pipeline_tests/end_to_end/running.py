@@ -170,6 +170,7 @@ class RunningUp:
     def held_run(self, asset: str, **tags: str) -> str:
         """A run that waits in the middle of its work, with `store_locked`."""
         run = self.launch(asset, **tags)
+        self.wait_for(run, "STARTED")  # others may wait for the table already: the monitor, a refresh
         wait_until(self._waits, "the run to reach the table")
         return run
 

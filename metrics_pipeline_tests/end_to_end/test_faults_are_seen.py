@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -101,12 +102,12 @@ class Watched:
         return told.get(check, "healthy") == level and self.metrics().get(check) == LEVELS[level]
 
 
-@pytest.fixture(scope="module")
-def watched(servers: ServiceUrls, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    redis = EmbeddedRedis(Path(tmp_path_factory.mktemp("faults")))
+@contextmanager
+def watching(servers: ServiceUrls, template: str, home: Path, **variables: str) -> Iterator[Watched]:
+    redis = EmbeddedRedis(home)
     with receiving() as receiver:
         try:
-            variables = {"METRICS_ALERT_WEBHOOK_URL": receiver.url, "METRICS_MONITOR_SLOW_RUNS": "0"}
+            variables["METRICS_ALERT_WEBHOOK_URL"] = receiver.url
             with up_on(servers, template, redis.ensure(), **variables) as ui:
                 given = ui.process.environ()
                 settings = load_settings(
@@ -121,6 +122,19 @@ def watched(servers: ServiceUrls, template: str, tmp_path_factory: pytest.TempPa
             redis.stop()
 
 
+@pytest.fixture(scope="module")
+def watched(servers: ServiceUrls, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watching(servers, template, tmp_path_factory.mktemp("faults")) as watched:
+        yield watched
+
+
+@pytest.fixture
+def strictly_watched(servers: ServiceUrls, template: str, tmp_path: Path) -> Iterator[Watched]:
+    """A single slow run is a warning: for a test that takes away the other slow runs of a busy machine."""
+    with watching(servers, template, tmp_path, METRICS_MONITOR_SLOW_RUNS="0") as watched:
+        yield watched
+
+
 def turns(watched: Watched, check: str, level: str, seconds: float = 30) -> None:
     wait_until(lambda: watched.tells(check, level), f"metric and alert of {check} to be {level}", seconds)
     code, found = watched.status()
@@ -131,12 +145,11 @@ def turns(watched: Watched, check: str, level: str, seconds: float = 30) -> None
         assert seen[check]["said"] in " ".join(watched.run("status")[1].split())
 
 
-def test_a_slow_run_on_a_large_account(watched: Watched) -> None:
+def test_a_slow_run_on_a_large_account(strictly_watched: Watched) -> None:
     """Slow against its job's usual run; that it read much more than that one stands beside it."""
-    ui = watched.ui
+    watched, ui = strictly_watched, strictly_watched.ui
     usual = [ui.launch("monthly_metrics", partition=f"2026-0{n + 1}-01") for n in range(SLOW_MEDIAN_OF_RUNS)]
     assert {ui.wait_for(run) for run in usual} == {"SUCCESS"}
-    turns(watched, "slow_runs", "healthy")
     with ui.engine.begin() as connection:
         connection.execute(text("INSERT INTO email_accounts (id, email) VALUES (1000, 'large')"))
         connection.execute(
@@ -148,18 +161,28 @@ def test_a_slow_run_on_a_large_account(watched: Watched) -> None:
             {"many": SPENT_IN_A_MONTH},
         )
     wait_until(ui.at_rest, "the large account to be published")
+    forget_slow_runs(watched)
+    turns(watched, "slow_runs", "healthy")
     usually = watched.status()[1]["calculation"]["p95_s"]
     with ui.store_locked():  # a machine for which so many expenses are many
-        run = ui.held_run("monthly_metrics", partition="2025-06-01")
+        run = ui.launch("monthly_metrics", partition="2025-06-01")
+        ui.wait_for(run, "STARTED")
         time.sleep(max(SLOW_AT_LEAST_SECONDS, Limits().slow_times_median * usually))
     assert ui.wait_for(run) == "SUCCESS"
     turns(watched, "slow_runs", "warning")
-    code, line = watched.run("slow-runs")
-    assert code == 0
-    assert run[:8] in line
-    assert "its rows" in line
-    ui.ask(DELETE, id=run)
+    slow = {each["run_id"]: each for each in slow_runs(watched)}
+    assert slow[run]["rows_times_median"] > 1000
+    forget_slow_runs(watched)
     turns(watched, "slow_runs", "healthy")
+
+
+def slow_runs(watched: Watched) -> list[dict[str, Any]]:
+    return list(json.loads(watched.run("slow-runs", "--json")[1]))
+
+
+def forget_slow_runs(watched: Watched) -> None:
+    for slow in slow_runs(watched):
+        watched.ui.ask(DELETE, id=slow["run_id"])
 
 
 def test_a_disabled_trigger(watched: Watched) -> None:
