@@ -149,7 +149,7 @@ def main() -> None:
         read = len(read_history(instance, now - WINDOW).runs)
         began = time.perf_counter()
         with opened_deleting() as delete_runs:
-            pruned = prune(pipeline, delete_runs, timedelta(days=DAYS) * (1 - DELETED / arguments.runs), now)
+            pruned = prune(pipeline, delete_runs, timedelta(days=DAYS) * (1 - min(DELETED / arguments.runs, 0.5)), now)
         pruning = time.perf_counter() - began
     if arguments.json:
         print(json.dumps({**figures, "pruned": (pruned.runs, pruning)}))

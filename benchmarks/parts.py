@@ -64,7 +64,7 @@ class Benchmark:
             self._refresh(f"{name}, unchanged", request, floor)
 
     def scheduled(self) -> None:
-        """The hourly set by four runs in two processes: into an empty store, and an hour later."""
+        """The hourly set by four runs, in the processes of one worker: into an empty store, and an hour later."""
         requests = as_scheduled(HOURLY, TODAY)
         with Workers(self._pipeline.settings) as workers:
             for name, before in (

@@ -1,4 +1,4 @@
-"""The hourly set as the schedules run it: one run a grain, two at a time, each in a worker's process."""
+"""The hourly set as the schedules run it: one run a grain, at once, each in a worker's process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.settings import Settings
 
-SLOTS = 4
-"""Runs at a time."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -30,15 +27,16 @@ class Run:
 
 
 class Workers:
-    """Processes that stay, as a Celery worker's children do, so that importing is not measured."""
+    """As many processes as a worker has; they stay, as its children do, so that importing is not measured."""
 
     def __init__(self, settings: Settings) -> None:
+        self._slots = settings.worker_concurrency
         self._pool = ProcessPoolExecutor(
-            SLOTS, mp_context=get_context("spawn"), initializer=_open, initargs=(settings,)
+            self._slots, mp_context=get_context("spawn"), initializer=_open, initargs=(settings,)
         )
 
     def __enter__(self) -> Workers:
-        for done in [self._pool.submit(time.sleep, 1) for _ in range(SLOTS)]:
+        for done in [self._pool.submit(time.sleep, 1) for _ in range(self._slots)]:
             done.result()
         return self
 
