@@ -5,6 +5,7 @@ Every ratio is of medians from one run of this command on one machine. `python -
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ def main(
         raise typer.BadParameter(f"no such part: {', '.join(sorted(unknown))}", param_hint="--part")
     dataset = Dataset(rows, shape)
     sets = [dataset, *([Dataset(_SMALLER, shape)] if rows > _SMALLER else [])]
+    gc.freeze()  # as `definitions` does in a run's process
     with servers(sets) as settings, ExitStack() as stack:
         pipelines = [stack.enter_context(Pipeline(each)) for each in settings]
         benchmark = Benchmark(pipelines[0], dataset, runs, (pipelines[1], sets[1]) if sets[1:] else None)

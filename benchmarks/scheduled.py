@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -60,6 +61,7 @@ _pipeline: Pipeline
 def _open(settings: Settings) -> None:
     global _pipeline
     _pipeline = Pipeline(settings)
+    gc.freeze()  # as `definitions` does in a run's process
 
 
 def _run(request: RefreshRequest) -> Run:

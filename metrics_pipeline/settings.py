@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     default_currency: str = Field("USD", description="Currency shown first for accounts that name none.")
     ttl_background_seconds: int = Field(4 * 3600, gt=0, description="Cache lifetime of background results.")
     ttl_on_demand_seconds: int = Field(3600, gt=0, description="Cache lifetime of results made for one read.")
-    chunk_payloads: int = Field(2000, gt=0, description="Payloads stored by one transaction.")
+    chunk_payloads: int = Field(1000, gt=0, description="Payloads stored by one transaction.")
     memory_budget_mb: float = Field(
         1500.0,
         gt=0,

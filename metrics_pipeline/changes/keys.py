@@ -16,20 +16,24 @@ Key = tuple[int, Period]
 
 
 def as_arrays(keys: Iterable[Key]) -> dict[str, str]:
-    """Keys as PostgreSQL's array literals: the driver would turn every element into text by a call of its own."""
     keys = list(keys)
     return {
-        "account_ids": f"{{{','.join([str(account_id) for account_id, _ in keys])}}}",
+        "account_ids": array([account_id for account_id, _ in keys]),
         **period_arrays([period for _, period in keys]),
     }
 
 
 def period_arrays(periods: Iterable[Period]) -> dict[str, str]:
     texts = [_texts(period) for period in periods]
-    return {
-        "grains": f"{{{','.join([grain for grain, _ in texts])}}}",
-        "starts": f"{{{','.join([start for _, start in texts])}}}",
-    }
+    return {"grains": array([grain for grain, _ in texts]), "starts": array([start for _, start in texts])}
+
+
+def array(values: Iterable[object]) -> str:
+    """PostgreSQL's array literal of values whose texts need no quotes.
+
+    The driver would turn every element into text by a call of its own.
+    """
+    return f"{{{','.join(map(str, values))}}}"
 
 
 @lru_cache(maxsize=10_000)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import IO
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import polars as pl
 
-_MONEY = pa.decimal128(38, 2)
-_PERCENT = pa.decimal128(38, 2)
+_MONEY = pl.Decimal(38, 2)
+_PERCENT = pl.Decimal(38, 2)
 
 # Given rather than inferred, so that files of different months always fit together.
-_TYPES = {
-    "account_id": pa.int64(),
-    "grain": pa.string(),
-    "period_start": pa.date32(),
-    "period_end": pa.date32(),
-    "currency": pa.string(),
+_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "account_id": pl.Int64,
+    "grain": pl.String,
+    "period_start": pl.Date,
+    "period_end": pl.Date,
+    "currency": pl.String,
     "total": _MONEY,
-    "count": pa.int64(),
+    "count": pl.Int64,
     "average": _MONEY,
     "median": _MONEY,
     "min": _MONEY,
@@ -28,11 +27,11 @@ _TYPES = {
     "amount_change_pct": _PERCENT,
     "total_budget": _MONEY,
     "budget_usage_pct": _PERCENT,
-    "is_current": pa.bool_(),
-    "as_of": pa.date32(),
-    "computed_at": pa.timestamp("us", tz="UTC"),
-    "computed_by": pa.string(),
-    "version": pa.int64(),
+    "is_current": pl.Boolean,
+    "as_of": pl.Date,
+    "computed_at": pl.Datetime("us", "UTC"),
+    "computed_by": pl.String,
+    "version": pl.Int64,
 }
 
 
@@ -43,5 +42,6 @@ def write_csv(frame: pd.DataFrame, file: IO[bytes]) -> None:
 
 def write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
     """Amounts and percentages as decimals, days as dates, times in UTC; the same types whatever the rows."""
-    schema = pa.schema([(name, _TYPES[name]) for name in frame.columns])
-    pq.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), file)
+    known = frame.astype(object).where(frame.notna(), None)
+    columns = [pl.Series(name, known[name].tolist(), _TYPES[name]) for name in frame.columns]
+    pl.DataFrame(columns).write_parquet(file)

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
-from metrics_pipeline.metrics.exact import Ints, ranges
-from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures, step_labels
-from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
-from metrics_pipeline.metrics.scope import SPARKLINE_DAYS
-from metrics_pipeline.metrics.texts import (
-    filled,
-    joined,
-    json_text,
-    money_texts,
-    null_where,
-    percentage_texts,
-    template,
-    truth_texts,
-)
+from metrics_pipeline.metrics.checksum import content_hash
+from metrics_pipeline.metrics.exact import Ints, Percentages, ranges
+from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
+from metrics_pipeline.metrics.layout import CATEGORY, account_layout, currency_layout
+from metrics_pipeline.metrics.texts import json_text, lists, nullable, table, written
 from metrics_pipeline.metrics.universe import Universe
-from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.periods import Period
 
 _BLOCK = 1000
 """Accounts whose texts are made together: enough to be fast, few enough to need little memory."""
-
-_CODE_VERSION = json_text(CODE_VERSION)
 
 
 class Content(NamedTuple):
     """A computed payload without its version and times, as JSON.
 
-    `hash` tells whether two contents are the same: 128 bits of BLAKE2b in hexadecimal.
-    `checksum`: of the period's undeleted expenses, as `metrics.checksum` has it.
+    `hash` tells whether two contents are the same; `checksum` is that of the period's undeleted expenses: both as
+    `metrics.checksum` has them.
     """
 
     account_id: int
@@ -48,25 +37,8 @@ class Content(NamedTuple):
     checksum: int
 
 
-_PAYLOAD = template(
-    *("schema", "code_version", "account_id", "currency", "grain"),
-    *("period_start", "period_end", "timezone", "as_of", "is_current"),
-    *("transaction_count", "unique_merchants", "unique_categories", "uncategorized_count", "by_status", "currencies"),
-)
-_CURRENCY = template(
-    *("total", "count", "average", "median", "min", "max"),
-    *("trend", "categories", "daily", "monthly", "sparkline", "budgets"),
-)
-_CHANGE = (
-    *("previous_total", "previous_count", "absolute_amount_change", "absolute_count_change"),
-    *("amount_change_pct", "count_change_pct", "average_change_pct", "is_increase"),
-)
-_CATEGORY = template("id", "name", "total", "count", "average", "min", "max", "share_pct")
-_SPARKLINE = template("ends_on", "days", "min", "max", "average", "total")
-
-
 class PeriodAssembler:
-    """Writes the payloads of one period: columns of figures to columns of text, and those into templates."""
+    """Writes the payloads of one period from tables of figures: categories into currencies, those into accounts."""
 
     def __init__(
         self,
@@ -79,23 +51,21 @@ class PeriodAssembler:
         timezone: str,
     ) -> None:
         self._universe, self._figures, self._budgets = universe, figures, budgets
-        self._currencies = account_currencies
         code_at = {code: place for place, code in enumerate(universe.currencies)}
         self._own_currency = np.array([code_at.get(code, -1) for code in account_currencies], np.int64)
+        self._currencies = account_currencies
         self._statuses = [json_text(status) for status in statuses]
         self._shown = figures.has_expenses.copy()
         self._shown[list(budgets)] = True
         self._expense_count = figures.status_counts.sum(axis=1)
-        period = figures.period
-        self._ends_on = json_text(period.as_of(today))
-        self._common = (
-            json_text(period.grain.value),
-            json_text(period.key),
-            json_text(period.end),
-            json_text(timezone),
-            self._ends_on,
-            json_text(period.is_current(today)),
+        names = universe.category_names
+        self._category_ids = pl.Series([json_text(id) for id in universe.categories])
+        self._category_names = pl.Series(
+            [json_text(None if id is None else names.get(id)) for id in universe.categories]
         )
+        period = figures.period
+        self._account = account_layout(period, today, timezone, self._statuses)
+        self._currency = currency_layout(period, today)
 
     def accounts_with_expenses(self) -> Ints:
         """Positions of the accounts that have an undeleted expense, of any status, in the period."""
@@ -106,55 +76,37 @@ class PeriodAssembler:
         for first in range(0, positions.size, _BLOCK):
             yield from self._block(positions[first : first + _BLOCK])
 
-    def _block(self, positions: Ints) -> Iterator[Content]:
+    def _block(self, positions: Ints) -> list[Content]:
         figures = self._figures
-        columns = zip(
-            self._universe.account_ids[positions].tolist(),
+        columns = {
+            "account_id": self._universe.account_ids[positions],
+            "transaction_count": figures.transaction_count[positions],
+            "unique_merchants": figures.unique_merchants[positions],
+            "unique_categories": figures.unique_categories[positions],
+            "uncategorized_count": figures.uncategorized[positions],
+        }
+        frame = table(
+            {
+                **columns,
+                "currency": [json_text(self._currencies[position]) for position in positions.tolist()],
+                **{status: figures.status_counts[positions, n] for n, status in enumerate(self._statuses)},
+                "currencies": self._by_account(positions),
+            }
+        )
+        rows = zip(
+            columns["account_id"].tolist(),
+            written(frame, self._account).cast(pl.Binary).to_list(),
             self._expense_count[positions].tolist(),
-            figures.transaction_count[positions].tolist(),
-            figures.unique_merchants[positions].tolist(),
-            figures.unique_categories[positions].tolist(),
-            figures.uncategorized[positions].tolist(),
-            [json_text(self._currencies[position]) for position in positions.tolist()],
-            figures.status_counts[positions].tolist(),
-            self._by_account(positions),
+            columns["transaction_count"].tolist(),
             figures.checksum[positions].tolist(),
             strict=True,
         )
-        for (
-            account_id,
-            expenses,
-            counted,
-            merchants,
-            categories,
-            uncategorized,
-            own,
-            by_status,
-            currencies,
-            checksum,
-        ) in columns:
-            text = _PAYLOAD % (
-                SCHEMA,
-                _CODE_VERSION,
-                account_id,
-                own,
-                *self._common,
-                counted,
-                merchants,
-                categories,
-                uncategorized,
-                self._status_text(by_status),
-                currencies,
-            )
-            json = text.encode()
-            digest = hashlib.blake2b(json, digest_size=16).hexdigest()
-            yield Content(account_id, figures.period, json, digest, expenses, counted, checksum)
+        return [
+            Content(account_id, figures.period, json, content_hash(json), expenses, counted, checksum)
+            for account_id, json, expenses, counted, checksum in rows
+        ]
 
-    def _status_text(self, counts: list[int]) -> str:
-        found = [f"{status}:{count}" for status, count in zip(self._statuses, counts, strict=False) if count]
-        return "{" + ",".join(found) + "}"
-
-    def _by_account(self, positions: Ints) -> list[str]:
+    def _by_account(self, positions: Ints) -> pl.Series:
         """`currencies` of each account: its own first, then by code."""
         universe = self._universe
         wanted = np.zeros(universe.account_ids.size, bool)
@@ -162,92 +114,70 @@ class PeriodAssembler:
         groups = np.flatnonzero(self._shown & wanted[universe.group_account])
         account, currency = universe.group_account[groups], universe.group_currency[groups]
         groups = groups[np.lexsort((currency, currency != self._own_currency[account], account))]
-        codes = [json_text(code) for code in universe.currencies]
-        texts = [
-            f"{codes[currency]}:{text}"
-            for currency, text in zip(universe.group_currency[groups].tolist(), self._of_groups(groups), strict=True)
-        ]
-        return joined(texts, np.searchsorted(account, positions), np.searchsorted(account, positions, "right"), "{%s}")
+        return lists(self._of_groups(groups), universe.group_account[groups], positions)
 
-    def _of_groups(self, groups: Ints) -> Iterable[str]:
-        figures = self._figures
+    def _of_groups(self, groups: Ints) -> pl.Series:
+        figures, universe = self._figures, self._universe
+        codes = pl.Series([json_text(code) for code in universe.currencies], dtype=pl.String)
         count = figures.count[groups]
-        steps = self._steps(groups)
-        columns = (
-            money_texts(figures.total[groups]),
-            count.tolist(),
-            *(
-                null_where(count == 0, money_texts(column[groups]))
-                for column in (figures.average, figures.median, figures.smallest, figures.largest)
-            ),
-            self._trends(groups),
-            self._categories(groups),
-            steps if figures.period.grain in (Grain.WEEK, Grain.MONTH) else ["[]"] * groups.size,
-            steps if figures.period.grain is Grain.YEAR else ["[]"] * groups.size,
-            self._sparklines(groups),
-            [json_text(self._budgets.get(group)) for group in groups.tolist()],
+        sparkline = figures.sparkline[groups]
+        frame = table(
+            {
+                "code": codes[universe.group_currency[groups]],
+                "total": figures.total[groups],
+                "count": count,
+                "average": nullable(figures.average[groups], count > 0),
+                "median": nullable(figures.median[groups], count > 0),
+                "min": nullable(figures.smallest[groups], count > 0),
+                "max": nullable(figures.largest[groups], count > 0),
+                **_change("trend.", figures.trend, groups),
+                **(_change("to_date.", figures.to_date, groups) if figures.to_date else {}),
+                "categories": self._categories(groups),
+                **{f"step {n}": column for n, column in enumerate(figures.series[groups].T)},
+                **{f"day {n}": column for n, column in enumerate(sparkline.T)},
+                "sparkline.min": sparkline.min(axis=1),
+                "sparkline.max": sparkline.max(axis=1),
+                "sparkline.average": figures.sparkline_average[groups],
+                "sparkline.total": sparkline.sum(axis=1),
+                "budgets": [json_text(self._budgets.get(group)) for group in groups.tolist()],
+            }
         )
-        return map(_CURRENCY.__mod__, zip(*columns, strict=True))
+        return written(frame, self._currency)
 
-    def _trends(self, groups: Ints) -> Iterable[str]:
-        figures = self._figures
-        to_date = ["null"] * groups.size
-        if figures.to_date:
-            to_date = list(map(template(*_CHANGE).__mod__, zip(*_change(figures.to_date, groups), strict=True)))
-        columns = (*_change(figures.trend, groups), to_date)
-        return map(template(*_CHANGE, "to_date").__mod__, zip(*columns, strict=True))
-
-    def _categories(self, groups: Ints) -> list[str]:
-        table, universe = self._figures.categories, self._universe
-        first, end = table.first[groups], table.first[groups + 1]
+    def _categories(self, groups: Ints) -> pl.Series:
+        figures = self._figures.categories
+        first, end = figures.first[groups], figures.first[groups + 1]
         rows = ranges(first, end)
-        names = [
-            ("null", "null") if id is None else (str(id), json_text(universe.category_names.get(id)))
-            for id in universe.categories
-        ]
-        ids = [names[place] for place in table.category[rows].tolist()]
-        columns = (
-            [id for id, _ in ids],
-            [name for _, name in ids],
-            money_texts(table.total[rows]),
-            table.count[rows].tolist(),
-            money_texts(table.average[rows]),
-            money_texts(table.smallest[rows]),
-            money_texts(table.largest[rows]),
-            percentage_texts(table.share_pct[rows]),
+        frame = table(
+            {
+                "id": self._category_ids[figures.category[rows]],
+                "name": self._category_names[figures.category[rows]],
+                "total": figures.total[rows],
+                "count": figures.count[rows],
+                "average": figures.average[rows],
+                "min": figures.smallest[rows],
+                "max": figures.largest[rows],
+                "share_pct": _percentages(figures.share_pct[rows]),
+            }
         )
-        texts = list(map(_CATEGORY.__mod__, zip(*columns, strict=True)))
-        ends = np.cumsum(end - first)
-        return joined(texts, ends - (end - first), ends, "[%s]")
-
-    def _steps(self, groups: Ints) -> Iterable[str]:
-        """The period's series: the total of each day, or of each month of a year."""
-        name, labels = step_labels(self._figures.period)
-        steps = ",".join(f'{{"{name}":"{label}","total":%s}}' for label in labels)
-        return filled(f"[{steps}]", self._figures.series[groups])
-
-    def _sparklines(self, groups: Ints) -> Iterable[str]:
-        days = self._figures.sparkline[groups]
-        columns = (
-            [self._ends_on] * groups.size,
-            filled("[" + ",".join(["%s"] * SPARKLINE_DAYS) + "]", days),
-            money_texts(days.min(axis=1)),
-            money_texts(days.max(axis=1)),
-            money_texts(self._figures.sparkline_average[groups]),
-            money_texts(days.sum(axis=1)),
-        )
-        return map(_SPARKLINE.__mod__, zip(*columns, strict=True))
+        return lists(written(frame, CATEGORY), np.repeat(groups, end - first), groups)
 
 
-def _change(change: ChangeFigures, groups: Ints) -> tuple[Sequence[object], ...]:
-    """The columns of `_CHANGE`."""
-    return (
-        money_texts(change.previous_total[groups]),
-        change.previous_count[groups].tolist(),
-        money_texts(change.amount_change[groups]),
-        change.count_change[groups].tolist(),
-        percentage_texts(change.amount_pct[groups]),
-        percentage_texts(change.count_pct[groups]),
-        percentage_texts(change.average_pct[groups]),
-        truth_texts(change.amount_change[groups] > 0),
-    )
+def _change(prefix: str, change: ChangeFigures, groups: Ints) -> dict[str, Any]:
+    """The columns of a change, whose names begin with the prefix."""
+    amount_change = change.amount_change[groups]
+    columns = {
+        "previous_total": change.previous_total[groups],
+        "previous_count": change.previous_count[groups],
+        "absolute_amount_change": amount_change,
+        "absolute_count_change": change.count_change[groups],
+        "amount_change_pct": _percentages(change.amount_pct[groups]),
+        "count_change_pct": _percentages(change.count_pct[groups]),
+        "average_change_pct": _percentages(change.average_pct[groups]),
+        "is_increase": amount_change > 0,
+    }
+    return {prefix + name: column for name, column in columns.items()}
+
+
+def _percentages(percentages: Percentages) -> pl.Series:
+    return nullable(percentages.scaled, percentages.defined)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
 from metrics_pipeline.metrics.budgets import BudgetBook
+from metrics_pipeline.metrics.checksum import HASHED_BY
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.facts import encode
 from metrics_pipeline.metrics.figures import compute_figures
@@ -133,5 +134,5 @@ def _positions(ids: Ints, wanted: Collection[int]) -> Ints:
 
 def fingerprint(settings: Settings) -> str:
     """What a stored payload was computed under: another fingerprint means it is outdated."""
-    parts = (SCHEMA, CODE_VERSION, settings.timezone, settings.excluded_statuses, settings.default_currency)
+    parts = (SCHEMA, CODE_VERSION, HASHED_BY, settings.timezone, settings.excluded_statuses, settings.default_currency)
     return hashlib.blake2b(repr(parts).encode(), digest_size=FINGERPRINT_WIDTH // 2).hexdigest()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.database import driver
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.sql import copy_query
+from metrics_pipeline.sql import driver_query
 
 _HEADER_BYTES = 19
 _BLOCK_BYTES = 8 * 2**20
@@ -43,7 +43,7 @@ def read_blocks(connection: Connection, name: str, parameters: dict[str, Any], c
         blocks.append(values)
 
     raw = driver(connection)
-    with raw.cursor() as cursor, cursor.copy(f"COPY ({copy_query(name)}) TO STDOUT (FORMAT binary)", parameters):
+    with raw.cursor() as cursor, cursor.copy(f"COPY ({driver_query(name)}) TO STDOUT (FORMAT binary)", parameters):
         raw.wait(_receive(raw.pgconn, keep))
     return blocks
 

@@ -25,7 +25,7 @@ class Facts:
     """Counted expenses sorted by local day; sums from before the rows stand first, at their first day.
 
     Attributes:
-        day: local days after `first_day`.
+        day: local days after `first_day`, in 32 bits: there are as many as expenses.
         visit: number of the (account, merchant) of the expense, -1 without a merchant or for sums.
         any_*: undeleted expenses of every status.
     """
@@ -85,7 +85,7 @@ def encode(
     accounts = dimensions.account_ids
     account = np.concatenate([_positions(accounts, past.account), _positions(accounts, expenses.account)])
     row_day = local_days(expenses.micros, scope.rows, zone)
-    day = np.concatenate([past.day, row_day]) - first_day.toordinal()
+    day = (np.concatenate([past.day, row_day]) - first_day.toordinal()).astype(np.int32)
     known = np.flatnonzero(account >= 0)
     known = known[np.argsort(_narrow(day[known]), kind="stable")]
 
@@ -179,11 +179,12 @@ def local_days(micros: Ints, rows: Range, zone: ZoneInfo) -> Ints:
     return np.searchsorted(np.array(starts), micros, side="right") - 1 + rows.first.toordinal()
 
 
-def _narrow(day: Ints) -> NDArray[Any]:
+def _narrow(day: NDArray[Any]) -> NDArray[Any]:
     """Days in 16 bits where they fit: numpy sorts those in linear time."""
     return day.astype(np.uint16) if day.size and day.max() < 2**16 else day
 
 
 def _slice(day: NDArray[Any], first_day: date, days: Range) -> slice:
-    first, end = np.searchsorted(day, [(days.first - first_day).days, (days.end - first_day).days])
+    bounds = np.array([(days.first - first_day).days, (days.end - first_day).days], day.dtype)
+    first, end = np.searchsorted(day, bounds)
     return slice(int(first), int(end))

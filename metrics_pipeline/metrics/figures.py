@@ -178,8 +178,8 @@ def _categories(
 ) -> CategoryFigures:
     universe = facts.universe
     present = np.flatnonzero(pair_count)
-    group, category = universe.pair_group[present], universe.pair_category[present]
-    order = present[np.lexsort((category, -pair_total[present], group))]
+    group = universe.pair_group[present]
+    order = present[_largest_first(group, pair_total[present])]
     return CategoryFigures(
         first=np.searchsorted(group, np.arange(total.size + 1)),
         category=universe.pair_category[order],
@@ -190,6 +190,17 @@ def _categories(
         largest=largest[order],
         share_pct=percentages(pair_total[order], total[universe.pair_group[order]], 2),
     )
+
+
+def _largest_first(group: Ints, total: Ints) -> Ints:
+    """The order by group, then total; pairs of the same total stay in theirs. One packed key where 63 bits hold it."""
+    if total.size == 0:
+        return total
+    largest = int(total.max())
+    spread = largest - int(total.min()) + 1
+    if product_fits(group + 1, spread):
+        return np.argsort(group * spread + (largest - total), kind="stable")
+    return np.lexsort((-total, group))
 
 
 def _series(facts: Facts, period: Period) -> Ints:

@@ -98,13 +98,15 @@ def read_dimensions(
     """Accounts (None: every active one; and those `traced`), categories, and the budgets of these grains."""
     named = None if account_ids is None else list(account_ids)
     accounts = connection.execute(query("accounts"), {"account_ids": named, "traced": list(traced)}).all()
-    wanted = None if named is None else [account.id for account in accounts]
+    ids, currencies, active = zip(*accounts, strict=True) if accounts else ((), (), ())
+    codes = {currency: currency_code(currency) or default_currency for currency in set(currencies)}
+    wanted = None if named is None else list(ids)
     by_adverb = {grain.adverb: grain for grain in grains}
     budgets = connection.execute(query("budgets"), {"account_ids": wanted, "grains": list(by_adverb)}).mappings()
     return Dimensions(
-        account_ids=np.array([account.id for account in accounts], np.int64),
-        account_currencies=[currency_code(account.currency) or default_currency for account in accounts],
-        active=np.array([account.active for account in accounts], bool),
+        account_ids=np.array(ids, np.int64),
+        account_currencies=[codes[currency] for currency in currencies],
+        active=np.array(active, bool),
         category_names={row.id: row.name for row in connection.execute(query("categories"))},
         budgets=[
             Budget(

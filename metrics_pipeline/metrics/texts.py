@@ -1,20 +1,26 @@
-"""Exact numbers as JSON text, a whole column at a time."""
+"""Columns of exact numbers as JSON text, written by polars: quickly, and without holding Python's lock.
+
+A text is described by its parts in order: strings, which are the same in every row, and expressions
+over a frame's columns. Descriptions nest; `written` then puts each row's text together at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import orjson
+import polars as pl
 from numpy.typing import NDArray
 
-from metrics_pipeline.metrics.exact import Ints, Percentages
+from metrics_pipeline.metrics.exact import Ints
 
-_SMALL = 2**14
-"""Below this many cents, or hundredths, lies most of what there is to write: those texts are made once."""
+Part = str | pl.Expr
+
+_DIGITS = 38
+"""As many as polars' decimals have; no amount, and no ratio of 64-bit amounts and counts in hundredths, has more."""
 
 
 def money(cents: int) -> str:
@@ -23,84 +29,82 @@ def money(cents: int) -> str:
     return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d}"
 
 
-def money_texts(cents: NDArray[Any]) -> list[str]:
-    """Cents as JSON strings of decimals with two places."""
-    return _texts(cents, _money())
-
-
-def percentage_texts(percentages: Percentages) -> list[str]:
-    """Percentages as JSON numbers; null where undefined."""
-    texts = _texts(percentages.scaled, _numbers(percentages.places))
-    for place in np.flatnonzero(~percentages.defined).tolist():
-        texts[place] = "null"
-    return texts
-
-
-def truth_texts(values: NDArray[np.bool_]) -> list[str]:
-    return ["true" if value else "false" for value in values.tolist()]
-
-
 def json_text(value: object) -> str:
     """Any value that orjson knows, strings escaped."""
     return orjson.dumps(value).decode()
 
 
-def template(*names: str) -> str:
-    """A JSON object with these names and a `%s` for the text of each value."""
-    return "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+def table(columns: Mapping[str, Any]) -> pl.DataFrame:
+    """A frame of arrays, series and lists of text; integers that 64 bits were not enough for come as Python's own."""
+    return pl.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
-def filled(pattern: str, cents: Ints) -> Iterable[str]:
-    """The pattern with each row of a table of amounts."""
-    width = cents.shape[1]
-    texts = iter(money_texts(cents.ravel()))
-    return map(pattern.__mod__, zip(*[texts] * width, strict=True)) if width else [pattern] * len(cents)
+def nullable(values: NDArray[Any], defined: NDArray[np.bool_]) -> pl.Series:
+    """A column of integers, null where not defined."""
+    return _column(values).set(pl.Series(~defined), None)
 
 
-def joined(texts: list[str], first: Ints, end: Ints, around: str) -> list[str]:
-    """One text for each range of texts, separated by commas."""
-    return [around % ",".join(texts[a:b]) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
+def money_text(column: str) -> list[Part]:
+    """A column of cents as JSON strings of decimals with two places."""
+    return ['"', _decimal(column, 2), '"']
 
 
-def null_where(missing: NDArray[np.bool_], texts: list[str]) -> list[str]:
-    for place in np.flatnonzero(missing).tolist():
-        texts[place] = "null"
-    return texts
+def money_or_null(column: str) -> list[Part]:
+    """The same of a column that may have nulls."""
+    return [pl.concat_str(pl.lit('"'), _decimal(column, 2), pl.lit('"')).fill_null("null")]
 
 
-@dataclass(frozen=True)
-class _Decimals:
-    """How to write integers as decimals: what comes first, and what comes after the whole part for each remainder."""
-
-    start: str
-    endings: list[str]
-    small: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "small", [self.text(size) for size in range(_SMALL)])
-
-    def text(self, size: int) -> str:
-        return f"{self.start}{size // len(self.endings)}{self.endings[size % len(self.endings)]}"
+def percentage_text(column: str) -> list[Part]:
+    """Hundredths of percents as JSON numbers, without a last zero, as JSON writers print them; or null."""
+    return [_decimal(column, 2).str.strip_suffix("0").fill_null("null")]
 
 
-@cache
-def _money() -> _Decimals:
-    return _Decimals('"', [f'.{rest:02d}"' for rest in range(100)])
+def plain(column: str) -> list[Part]:
+    """A column as it is: counts, or texts made before."""
+    return [pl.col(column)]
 
 
-@cache
-def _numbers(places: int) -> _Decimals:
-    """Without a last zero, as JSON writers print them."""
-    return _Decimals("", [f".{rest:0{places}d}".rstrip("0").ljust(2, "0") for rest in range(10**places)])
+def record(**values: Sequence[Part]) -> list[Part]:
+    """A JSON object."""
+    fields = (
+        part for n, (name, value) in enumerate(values.items()) for part in (f'{"," if n else ""}"{name}":', *value)
+    )
+    return ["{", *fields, "}"]
 
 
-def _texts(scaled: NDArray[Any], decimals: _Decimals) -> list[str]:
-    """Each integer as a decimal; -2**63 must not be among them: numpy has no absolute value of it."""
-    small, start, endings, unit = decimals.small, decimals.start, decimals.endings, len(decimals.endings)
-    texts = [
-        small[size] if size < _SMALL else f"{start}{size // unit}{endings[size % unit]}"
-        for size in abs(scaled).tolist()
-    ]
-    for place in np.flatnonzero(scaled < 0).tolist():
-        texts[place] = f"{decimals.start}-{texts[place][len(decimals.start) :]}"
-    return texts
+def array(values: Sequence[Sequence[Part]]) -> list[Part]:
+    """A JSON array of as many values in every row."""
+    return ["[", *(part for n, value in enumerate(values) for part in ([","] if n else []) + [*value]), "]"]
+
+
+def written(frame: pl.DataFrame, parts: Sequence[Part]) -> pl.Series:
+    """Each row's text."""
+    pieces: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and pieces and isinstance(pieces[-1], str):
+            pieces[-1] += part
+        else:
+            pieces.append(part)
+    return frame.select(pl.concat_str(*(pl.lit(p) if isinstance(p, str) else p for p in pieces))).to_series()
+
+
+def lists(texts: pl.Series, owners: Ints, wanted: Ints) -> pl.Series:
+    """For each wanted owner the texts that it has, in their order and separated by commas; empty without any."""
+    found = (
+        pl.DataFrame({"owner": owners, "text": texts})
+        .group_by("owner", maintain_order=True)
+        .agg(pl.col("text").str.join(","))
+    )
+    rows = pl.DataFrame({"owner": wanted}).join(found, on="owner", how="left", maintain_order="left")
+    return rows["text"].fill_null("")
+
+
+def _column(values: Any) -> pl.Series:
+    if isinstance(values, np.ndarray) and values.dtype == object:
+        return pl.Series(values.tolist(), dtype=pl.Int128)
+    return pl.Series(values)
+
+
+def _decimal(column: str, places: int) -> pl.Expr:
+    whole = pl.col(column).cast(pl.Decimal(_DIGITS, 0))
+    return (whole * Decimal(1).scaleb(-places)).cast(pl.String)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row
 from metrics_pipeline.cache.errors import cache_errors
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
+from metrics_pipeline.metrics.checksum import content_hash
 from metrics_pipeline.metrics.payload import SCHEMA
 from metrics_pipeline.periods import Period
 from metrics_pipeline.sql import query
@@ -105,5 +105,5 @@ def _suspicious(entry: Entry, head: Row[Any]) -> bool:
     if entry.version < head.version:
         return bool(head.settled)
     _, _, content = entry.payload.partition(_CONTENT)
-    same: bool = hashlib.blake2b(b"{" + _CONTENT[1:] + content, digest_size=16).hexdigest() == head.content_hash
+    same: bool = content_hash(b"{" + _CONTENT[1:] + content) == head.content_hash
     return entry.version > head.version or not same

@@ -29,6 +29,6 @@ def query(name: str) -> TextClause:
     return text(queries()[name])
 
 
-def copy_query(name: str) -> str:
-    """A named query for psycopg's COPY, with `%(name)s` parameters."""
-    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", queries()[name].replace("%", "%%"))
+def driver_query(name: str, binary: bool = False) -> str:
+    """A named query for psycopg itself, with `%(name)s` parameters; or `%(name)b`, which travel in binary."""
+    return re.sub(r"(?<!:):(\w+)", rf"%(\1){'b' if binary else 's'}", queries()[name].replace("%", "%%"))

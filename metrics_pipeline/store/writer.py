@@ -1,21 +1,22 @@
-"""Writing computed payloads: one COPY and one upsert a chunk."""
+"""Writing computed payloads: one upsert a chunk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Row
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection
 
-from metrics_pipeline.changes.keys import Key, as_arrays, key_of
+from metrics_pipeline.changes.keys import Key, array, as_arrays
 from metrics_pipeline.changes.marks import Marks
 from metrics_pipeline.database import driver
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.payload import ComputedBy
 from metrics_pipeline.periods import Period
-from metrics_pipeline.sql import queries, query
+from metrics_pipeline.sql import driver_query, query
 
 
 class Stored(NamedTuple):
@@ -32,7 +33,10 @@ class Stored(NamedTuple):
         return self.account_id, self.period
 
 
-def key_order(content: Content) -> tuple[int, str, date]:
+RowKey = tuple[int, str, date]
+
+
+def key_order(content: Content) -> RowKey:
     """The one order in which all writers touch rows."""
     return content.account_id, content.period.grain.value, content.period.start
 
@@ -62,44 +66,32 @@ def write(
         if force or marks.cover(key) or (head.content_hash, head.fingerprint) != (content.hash, fingerprint)
     ]
     rows = _upsert(connection, changed, today, fingerprint, computed_by) if changed else {}
-    return [_stored(content, rows.get(key), head) for content, key, head in zip(contents, keys, heads, strict=True)]
+    return [_stored(content, rows.get(key_order(content)), head) for content, head in zip(contents, heads, strict=True)]
 
 
 def _upsert(
     connection: Connection, contents: Sequence[Content], today: date, fingerprint: str, computed_by: ComputedBy
-) -> dict[Key, Row[tuple[Any, ...]]]:
-    connection.exec_driver_sql(queries()["incoming_table"])
-    lines = {period: _line(period, today) for period in {content.period for content in contents}}
-    with driver(connection).cursor() as cursor, cursor.copy(queries()["copy_incoming"]) as copy:
-        copy.write(
-            b"".join(
-                lines[content.period]
-                % (
-                    content.account_id,
-                    content.json.replace(b"\\", b"\\\\"),
-                    content.hash.encode(),
-                    content.expense_count,
-                    content.transaction_count,
-                    content.checksum,
-                )
-                for content in contents
-            )
-        )
-    rows = connection.execute(query("upsert_incoming"), {"fingerprint": fingerprint, "computed_by": computed_by})
-    return {key_of(row): row for row in rows}
+) -> dict[RowKey, Any]:
+    """In binary, as psycopg looks for what to escape in each element of an array of text."""
+    periods = {period: (period.as_of(today), period.is_current(today)) for period in {each.period for each in contents}}
+    values = {
+        **as_arrays([(content.account_id, content.period) for content in contents]),
+        "payloads": [content.json.decode() for content in contents],
+        "as_of": array([periods[content.period][0] for content in contents]),
+        "is_current": array([periods[content.period][1] for content in contents]),
+        "hashes": array([content.hash for content in contents]),
+        "expense_counts": array([content.expense_count for content in contents]),
+        "transaction_counts": array([content.transaction_count for content in contents]),
+        "checksums": array([content.checksum for content in contents]),
+        "fingerprint": fingerprint,
+        "computed_by": computed_by,
+    }
+    with driver(connection).cursor(row_factory=namedtuple_row) as cursor:
+        rows: Iterable[Any] = cursor.execute(driver_query("upsert_payloads", binary=True), values)
+        return {(row.account_id, row.grain, row.period_start): row for row in rows}
 
 
-def _line(period: Period, today: date) -> bytes:
-    """A period's row in COPY's text format, to be filled with what differs between accounts.
-
-    JSON has no tab or line break outside of escapes, so that backslashes are all that needs escaping;
-    the driver looks at each value of each row by itself.
-    """
-    fixed = (period.grain.value, period.key, str(period.as_of(today)), str(period.is_current(today)))
-    return b"%%d\t%b\t%b\t%%b\t%b\t%b\t%%b\t%%d\t%%d\t%%d\n" % tuple(text.encode() for text in fixed)
-
-
-def _stored(content: Content, written: Row[tuple[Any, ...]] | None, head: Row[tuple[Any, ...]]) -> Stored:
+def _stored(content: Content, written: Any, head: Any) -> Stored:
     row = written or head
     return Stored(
         account_id=content.account_id,
@@ -110,7 +102,7 @@ def _stored(content: Content, written: Row[tuple[Any, ...]] | None, head: Row[tu
     )
 
 
-def with_header(content: bytes, row: Row[tuple[Any, ...]]) -> bytes:
+def with_header(content: bytes, row: Any) -> bytes:
     """The whole payload: what the store's columns say, in front of the computed content."""
     by = row.computed_by
     return b'{"version":%d,"calculated_at":%b,"background_calculated":%b,"computed_by":"%b",%b' % (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from metrics_pipeline import sql
-from metrics_pipeline.sql import copy_query, queries
+from metrics_pipeline.sql import driver_query, queries
 
 PACKAGE = Path(sql.__file__).parents[1]
 
@@ -16,11 +16,11 @@ PACKAGE = Path(sql.__file__).parents[1]
 def used() -> dict[str, str]:
     """Names of queries that the package's source uses, each with one file that does.
 
-    A name is used where it is given to `query`, `copy_query` or `queries()[...]`, or to a function
+    A name is used where it is given to `query`, `driver_query` or `queries()[...]`, or to a function
     that passes its argument on to one of these.
     """
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
-    takers, known = {"query": 0, "copy_query": 0}, 0
+    takers, known = {"query": 0, "driver_query": 0}, 0
     while len(takers) > known:  # until nothing more passes its argument on
         known = len(takers)
         for tree in trees.values():
@@ -83,4 +83,4 @@ def test_a_name_defined_twice_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_copy_queries_have_the_drivers_parameters_and_keep_casts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql, "queries", lambda: {"some": "SELECT a::text FROM t WHERE a % 2 = :rest AND b = :b"})
-    assert copy_query("some") == "SELECT a::text FROM t WHERE a %% 2 = %(rest)s AND b = %(b)s"
+    assert driver_query("some") == "SELECT a::text FROM t WHERE a %% 2 = %(rest)s AND b = %(b)s"

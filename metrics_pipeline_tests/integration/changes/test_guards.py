@@ -101,7 +101,7 @@ GUARDS = [
     ),
     Guard(
         "a version is made of the clock",
-        edited("upsert_incoming", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", "1"),
+        edited("upsert_payloads", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", "1"),
         interleavings.test_versions_do_not_start_again_after_a_row_was_lost,
     ),
     Guard(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_pipeline.metrics.exact import divide_half_up, percentage, percentages, product_fits, sum_by
-from metrics_pipeline.metrics.texts import money, money_texts, percentage_texts
+from metrics_pipeline.metrics.exact import divide_half_up, percentages, product_fits, sum_by
 
 LARGEST = 2**63 - 1
 int64s = st.integers(-LARGEST, LARGEST)
@@ -63,30 +60,8 @@ def test_percentages_are_the_exact_ones_rounded(pairs: list[tuple[int, int]]) ->
     assert [value if is_one else None for value, is_one in zip(found.scaled, found.defined, strict=True)] == expected
 
 
-@given(int64s, st.integers(0, LARGEST))
-def test_one_percentage_is_what_many_are(numerator: int, divisor: int) -> None:
-    assert json.loads(percentage_texts(percentages(ints(numerator), ints(divisor), 2))[0]) == percentage(
-        numerator, divisor, 2
-    )
-
-
-def test_a_percentage_of_nothing_is_none_and_a_negative_divisor_turns_the_sign() -> None:
-    assert percentage_texts(percentages(ints(5, 0, 1, 1), ints(0, 3, -8, 8), 1)) == ["null", "0.0", "-12.5", "12.5"]
-    found = percentages(ints(1, -1, 1, 3, -7), ints(1600, 1600, 8, 2, 200), 2)  # 0.0625 % first
-    assert percentage_texts(found) == ["0.06", "-0.06", "12.5", "150.0", "-3.5"]
-    assert percentage_texts(found[ints(2, 0)]) == ["12.5", "0.06"]
-
-
 def test_products_that_leave_64_bits_are_seen() -> None:
     assert product_fits(ints(2**31, -5), 2**30)
     assert not product_fits(ints(2**31), ints(-(2**31)))
     assert not product_fits(ints(-(2**63)), 1)
     assert product_fits(ints(), ints(0), 3)
-
-
-@given(st.lists(int64s))
-def test_money_is_the_decimal_of_its_cents(cents: list[int]) -> None:
-    decimals = [str((Decimal(each) / 100).quantize(Decimal("0.01"))) for each in cents]
-    assert [money(each) for each in cents] == decimals
-    assert [json.loads(text) for text in money_texts(ints(*cents))] == decimals
-    assert money_texts(np.array(cents, object)) == money_texts(ints(*cents))
