@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from metrics_pipeline.metrics.checksum import content_hash
 from metrics_pipeline.metrics.exact import Ints, Percentages, ranges
 from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
 from metrics_pipeline.metrics.layout import CATEGORY, account_layout, currency_layout
-from metrics_pipeline.metrics.texts import json_text, lists, nullable, table, written
+from metrics_pipeline.metrics.texts import Nullable, joined, json_text, written
 from metrics_pipeline.metrics.universe import Universe
 from metrics_pipeline.periods import Period
 
@@ -59,12 +58,10 @@ class PeriodAssembler:
         self._shown[list(budgets)] = True
         self._expense_count = figures.status_counts.sum(axis=1)
         names = universe.category_names
-        self._category_ids = pl.Series([json_text(id) for id in universe.categories])
-        self._category_names = pl.Series(
-            [json_text(None if id is None else names.get(id)) for id in universe.categories]
-        )
+        self._category_ids = [json_text(id) for id in universe.categories]
+        self._category_names = [json_text(None if id is None else names.get(id)) for id in universe.categories]
         period = figures.period
-        self._account = account_layout(period, today, timezone, self._statuses)
+        self._account = account_layout(period, today, timezone)
         self._currency = currency_layout(period, today)
 
     def accounts_with_expenses(self) -> Ints:
@@ -78,26 +75,25 @@ class PeriodAssembler:
 
     def _block(self, positions: Ints) -> list[Content]:
         figures = self._figures
-        columns = {
-            "account_id": self._universe.account_ids[positions],
-            "transaction_count": figures.transaction_count[positions],
-            "unique_merchants": figures.unique_merchants[positions],
-            "unique_categories": figures.unique_categories[positions],
-            "uncategorized_count": figures.uncategorized[positions],
-        }
-        frame = table(
+        account_ids, counted = self._universe.account_ids[positions], figures.transaction_count[positions]
+        texts = written(
             {
-                **columns,
+                "account_id": account_ids,
                 "currency": [json_text(self._currencies[position]) for position in positions.tolist()],
-                **{status: figures.status_counts[positions, n] for n, status in enumerate(self._statuses)},
+                "transaction_count": counted,
+                "unique_merchants": figures.unique_merchants[positions],
+                "unique_categories": figures.unique_categories[positions],
+                "uncategorized_count": figures.uncategorized[positions],
+                "by_status": [self._status_text(counts) for counts in figures.status_counts[positions].tolist()],
                 "currencies": self._by_account(positions),
-            }
+            },
+            self._account,
         )
         rows = zip(
-            columns["account_id"].tolist(),
-            written(frame, self._account).cast(pl.Binary).to_list(),
+            account_ids.tolist(),
+            map(str.encode, texts),
             self._expense_count[positions].tolist(),
-            columns["transaction_count"].tolist(),
+            counted.tolist(),
             figures.checksum[positions].tolist(),
             strict=True,
         )
@@ -106,7 +102,10 @@ class PeriodAssembler:
             for account_id, json, expenses, counted, checksum in rows
         ]
 
-    def _by_account(self, positions: Ints) -> pl.Series:
+    def _status_text(self, counts: Sequence[int]) -> str:
+        return ",".join([f"{status}:{count}" for status, count in zip(self._statuses, counts, strict=False) if count])
+
+    def _by_account(self, positions: Ints) -> list[str]:
         """`currencies` of each account: its own first, then by code."""
         universe = self._universe
         wanted = np.zeros(universe.account_ids.size, bool)
@@ -114,22 +113,23 @@ class PeriodAssembler:
         groups = np.flatnonzero(self._shown & wanted[universe.group_account])
         account, currency = universe.group_account[groups], universe.group_currency[groups]
         groups = groups[np.lexsort((currency, currency != self._own_currency[account], account))]
-        return lists(self._of_groups(groups), universe.group_account[groups], positions)
+        texts = self._of_groups(groups)
+        return joined(texts, np.searchsorted(account, positions), np.searchsorted(account, positions, "right"))
 
-    def _of_groups(self, groups: Ints) -> pl.Series:
+    def _of_groups(self, groups: Ints) -> list[str]:
         figures, universe = self._figures, self._universe
-        codes = pl.Series([json_text(code) for code in universe.currencies], dtype=pl.String)
-        count = figures.count[groups]
+        codes = [json_text(code) for code in universe.currencies]
         sparkline = figures.sparkline[groups]
-        frame = table(
+        some = figures.count[groups] > 0
+        return written(
             {
-                "code": codes[universe.group_currency[groups]],
+                "code": [codes[currency] for currency in universe.group_currency[groups].tolist()],
                 "total": figures.total[groups],
-                "count": count,
-                "average": nullable(figures.average[groups], count > 0),
-                "median": nullable(figures.median[groups], count > 0),
-                "min": nullable(figures.smallest[groups], count > 0),
-                "max": nullable(figures.largest[groups], count > 0),
+                "count": figures.count[groups],
+                "average": Nullable(figures.average[groups], some),
+                "median": Nullable(figures.median[groups], some),
+                "min": Nullable(figures.smallest[groups], some),
+                "max": Nullable(figures.largest[groups], some),
                 **_change("trend.", figures.trend, groups),
                 **(_change("to_date.", figures.to_date, groups) if figures.to_date else {}),
                 "categories": self._categories(groups),
@@ -140,27 +140,30 @@ class PeriodAssembler:
                 "sparkline.average": figures.sparkline_average[groups],
                 "sparkline.total": sparkline.sum(axis=1),
                 "budgets": [json_text(self._budgets.get(group)) for group in groups.tolist()],
-            }
+            },
+            self._currency,
         )
-        return written(frame, self._currency)
 
-    def _categories(self, groups: Ints) -> pl.Series:
+    def _categories(self, groups: Ints) -> list[str]:
         figures = self._figures.categories
         first, end = figures.first[groups], figures.first[groups + 1]
         rows = ranges(first, end)
-        frame = table(
+        categories = figures.category[rows].tolist()
+        texts = written(
             {
-                "id": self._category_ids[figures.category[rows]],
-                "name": self._category_names[figures.category[rows]],
+                "id": [self._category_ids[category] for category in categories],
+                "name": [self._category_names[category] for category in categories],
                 "total": figures.total[rows],
                 "count": figures.count[rows],
                 "average": figures.average[rows],
                 "min": figures.smallest[rows],
                 "max": figures.largest[rows],
-                "share_pct": _percentages(figures.share_pct[rows]),
-            }
+                "share_pct": _nullable(figures.share_pct[rows]),
+            },
+            CATEGORY,
         )
-        return lists(written(frame, CATEGORY), np.repeat(groups, end - first), groups)
+        ends = np.cumsum(end - first)
+        return joined(texts, ends - (end - first), ends)
 
 
 def _change(prefix: str, change: ChangeFigures, groups: Ints) -> dict[str, Any]:
@@ -171,13 +174,13 @@ def _change(prefix: str, change: ChangeFigures, groups: Ints) -> dict[str, Any]:
         "previous_count": change.previous_count[groups],
         "absolute_amount_change": amount_change,
         "absolute_count_change": change.count_change[groups],
-        "amount_change_pct": _percentages(change.amount_pct[groups]),
-        "count_change_pct": _percentages(change.count_pct[groups]),
-        "average_change_pct": _percentages(change.average_pct[groups]),
+        "amount_change_pct": _nullable(change.amount_pct[groups]),
+        "count_change_pct": _nullable(change.count_pct[groups]),
+        "average_change_pct": _nullable(change.average_pct[groups]),
         "is_increase": amount_change > 0,
     }
     return {prefix + name: column for name, column in columns.items()}
 
 
-def _percentages(percentages: Percentages) -> pl.Series:
-    return nullable(percentages.scaled, percentages.defined)
+def _nullable(percentages: Percentages) -> Nullable:
+    return Nullable(percentages.scaled, percentages.defined)

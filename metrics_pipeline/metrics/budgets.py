@@ -14,7 +14,7 @@ from metrics_pipeline.metrics.exact import Ints, percentage
 from metrics_pipeline.metrics.facts import Facts
 from metrics_pipeline.metrics.pull import NO_CATEGORY, Budget
 from metrics_pipeline.metrics.scope import whole
-from metrics_pipeline.metrics.texts import money
+from metrics_pipeline.metrics.texts import money_text
 from metrics_pipeline.periods import LOOKBACK, Grain, Period
 
 Usage = tuple[int, int]
@@ -71,7 +71,7 @@ class BudgetBook:
             found[group] = {
                 "general": self._use(general, spent[general.id], elapsed, period.days) if general else None,
                 "by_category": [self._use(item, spent[item.id], elapsed, period.days) for item in by_category],
-                "total_budget": money(overall[1]),
+                "total_budget": money_text(overall[1]),
                 "overall_usage_pct": percentage(*overall, 1),
                 "adherence": adherence(past),
             }
@@ -99,9 +99,9 @@ class BudgetBook:
             "categories": [
                 {"id": id, "name": names[id]} for id in sorted(budget.category_ids, key=lambda id: (names[id], id))
             ],
-            "amount": money(budget.cents),
-            "spent": money(spent),
-            "remaining": money(budget.cents - spent),
+            "amount": money_text(budget.cents),
+            "spent": money_text(spent),
+            "remaining": money_text(budget.cents - spent),
             "usage_pct": percentage(spent, budget.cents, 1),
             "status": status_of(budget, spent),
             "on_track": is_on_track(spent, budget.cents, elapsed, days),

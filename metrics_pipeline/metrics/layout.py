@@ -1,6 +1,6 @@
 """Where each figure stands in the payload's JSON: what an account, a currency and a category look like.
 
-Each names the columns of the frame that it is written from; `payload` says what they mean.
+Each names the columns that it is written from; `payload` says what they mean.
 """
 
 from __future__ import annotations
@@ -8,21 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 
-import polars as pl
-
 from metrics_pipeline.metrics.figures import step_labels
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
 from metrics_pipeline.metrics.scope import SPARKLINE_DAYS
-from metrics_pipeline.metrics.texts import (
-    Part,
-    array,
-    json_text,
-    money_or_null,
-    money_text,
-    percentage_text,
-    plain,
-    record,
-)
+from metrics_pipeline.metrics.texts import Part, array, json_text, money, percentage, plain, record
 from metrics_pipeline.periods import Period
 
 
@@ -36,32 +25,30 @@ CATEGORY = record(
         {
             "id": plain,
             "name": plain,
-            "total": money_text,
+            "total": money,
             "count": plain,
-            "average": money_text,
-            "min": money_text,
-            "max": money_text,
-            "share_pct": percentage_text,
+            "average": money,
+            "min": money,
+            "max": money,
+            "share_pct": percentage,
         }
     )
 )
 
 _CHANGE = {
-    "previous_total": money_text,
+    "previous_total": money,
     "previous_count": plain,
-    "absolute_amount_change": money_text,
+    "absolute_amount_change": money,
     "absolute_count_change": plain,
-    "amount_change_pct": percentage_text,
-    "count_change_pct": percentage_text,
-    "average_change_pct": percentage_text,
+    "amount_change_pct": percentage,
+    "count_change_pct": percentage,
+    "average_change_pct": percentage,
     "is_increase": plain,
 }
 
 
-def account_layout(period: Period, today: date, timezone: str, statuses: list[str]) -> list[Part]:
-    """An account's payload. `statuses`: as JSON, which also names the columns of their counts; none is shown as 0."""
-    counted = [pl.when(pl.col(status) > 0).then(pl.concat_str(pl.lit(f"{status}:"), status)) for status in statuses]
-    by_status: list[Part] = [pl.concat_str(counted, separator=",", ignore_nulls=True)] if counted else []
+def account_layout(period: Period, today: date, timezone: str) -> list[Part]:
+    """An account's payload."""
     return record(
         schema=[json_text(SCHEMA)],
         code_version=[json_text(CODE_VERSION)],
@@ -77,7 +64,7 @@ def account_layout(period: Period, today: date, timezone: str, statuses: list[st
         unique_merchants=plain("unique_merchants"),
         unique_categories=plain("unique_categories"),
         uncategorized_count=plain("uncategorized_count"),
-        by_status=["{", *by_status, "}"],
+        by_status=["{", *plain("by_status"), "}"],
         currencies=["{", *plain("currencies"), "}"],
     )
 
@@ -88,20 +75,20 @@ def currency_layout(period: Period, today: date) -> list[Part]:
     steps = [_step(name, label, f"step {n}") for n, label in enumerate(labels)]
     to_date = record(**_fields(_CHANGE, "to_date.")) if period.is_current(today) else ["null"]
     figures = record(
-        total=money_text("total"),
+        total=money("total"),
         count=plain("count"),
-        average=money_or_null("average"),
-        median=money_or_null("median"),
-        min=money_or_null("min"),
-        max=money_or_null("max"),
+        average=money("average"),
+        median=money("median"),
+        min=money("min"),
+        max=money("max"),
         trend=record(**_fields(_CHANGE, "trend."), to_date=to_date),
         categories=["[", *plain("categories"), "]"],
         daily=array(steps if name == "date" else []),
         monthly=array(steps if name == "month" else []),
         sparkline=record(
             ends_on=[json_text(period.as_of(today))],
-            days=array([money_text(f"day {n}") for n in range(SPARKLINE_DAYS)]),
-            **_fields(dict.fromkeys(("min", "max", "average", "total"), money_text), "sparkline."),
+            days=array([money(f"day {n}") for n in range(SPARKLINE_DAYS)]),
+            **_fields(dict.fromkeys(("min", "max", "average", "total"), money), "sparkline."),
         ),
         budgets=plain("budgets"),
     )
@@ -111,4 +98,4 @@ def currency_layout(period: Period, today: date) -> list[Part]:
 def _step(name: str, label: str, column: str) -> list[Part]:
     """One of a period's days or months."""
     named: dict[str, list[Part]] = {name: [json_text(label)]}
-    return record(**named, total=money_text(column))
+    return record(**named, total=money(column))

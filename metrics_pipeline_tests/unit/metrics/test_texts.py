@@ -4,35 +4,45 @@ import json
 from decimal import Decimal
 
 import numpy as np
-import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics_pipeline.metrics import texts
 from metrics_pipeline.metrics.exact import Percentages, percentage, percentages
 from metrics_pipeline.metrics.texts import (
+    Nullable,
+    Part,
+    Values,
     array,
-    lists,
+    joined,
     money,
-    money_or_null,
     money_text,
-    nullable,
-    percentage_text,
     plain,
     record,
-    table,
     written,
 )
 
 LARGEST = 2**63 - 1
 int64s = st.integers(-LARGEST, LARGEST)
 
+NAMES = {"money": texts.money, "percentage": texts.percentage, "plain": texts.plain}
+
 
 def ints(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
+def one_column(values: Values, parts: list[Part]) -> list[str]:
+    """What both ways of writing give."""
+    columns = {"it": values}
+    found = texts._by_python(columns, parts)
+    assert texts._by_polars(columns, parts) == found
+    return found
+
+
 def percentage_texts(found: Percentages) -> list[str]:
-    return written(table({"pct": nullable(found.scaled, found.defined)}), percentage_text("pct")).to_list()
+    return one_column(Nullable(found.scaled, found.defined), texts.percentage("it"))
 
 
 @given(int64s, st.integers(0, LARGEST))
@@ -51,28 +61,30 @@ def test_a_percentage_of_nothing_is_none_and_a_negative_divisor_turns_the_sign()
 @given(st.lists(int64s))
 def test_money_is_the_decimal_of_its_cents(cents: list[int]) -> None:
     decimals = [str((Decimal(each) / 100).quantize(Decimal("0.01"))) for each in cents]
-    assert [money(each) for each in cents] == decimals
+    assert [money_text(each) for each in cents] == decimals
     for values in (ints(*cents), np.array(cents, object)):
-        texts = written(table({"cents": values}), money_text("cents"))
-        assert [json.loads(text) for text in texts] == decimals
+        assert [json.loads(text) for text in one_column(values, money("it"))] == decimals
 
 
-@given(st.lists(st.tuples(int64s, st.booleans())))
-def test_money_that_is_not_there_is_null(amounts: list[tuple[int, bool]]) -> None:
-    cents, known = ints(*(each for each, _ in amounts)), np.array([each for _, each in amounts], bool)
-    texts = written(table({"cents": nullable(cents, known)}), money_or_null("cents"))
-    assert [json.loads(text) for text in texts] == [money(each) if there else None for each, there in amounts]
+@given(st.lists(st.tuples(int64s, st.booleans())), st.sampled_from(sorted(NAMES)))
+def test_what_is_not_there_is_null(amounts: list[tuple[int, bool]], kind: str) -> None:
+    values, there = ints(*(each for each, _ in amounts)), np.array([each for _, each in amounts], bool)
+    full = one_column(values, NAMES[kind]("it"))
+    expected = [text if known else "null" for text, known in zip(full, there, strict=True)]
+    assert one_column(Nullable(values, there), NAMES[kind]("it")) == expected
 
 
-def test_a_text_is_put_together_of_what_is_fixed_and_what_differs() -> None:
-    frame = table({"name": ['"a"', '"b"'], "n": ints(1, -2)})
-    parts = record(name=plain("name"), all=array([plain("n"), ["true"], money_text("n")]), none=array([]))
-    assert written(frame, parts).to_list() == [
-        '{"name":"a","all":[1,true,"0.01"],"none":[]}',
-        '{"name":"b","all":[-2,true,"-0.02"],"none":[]}',
-    ]
+def test_truth_is_written_as_json_has_it() -> None:
+    assert one_column(np.array([True, False]), plain("it")) == ["true", "false"]
 
 
-def test_lists_keep_the_order_of_texts_and_of_who_wants_them() -> None:
-    texts = pl.Series(["a", "b", "c", "d"])
-    assert lists(texts, ints(7, 3, 7, 9), ints(9, 4, 7, 3)).to_list() == ["d", "", "a,c", "b"]
+@pytest.mark.parametrize("rows", [2, 20_000], ids=["few", "many"])
+def test_a_text_is_put_together_of_what_is_fixed_and_what_differs(rows: int) -> None:
+    columns = {"name": ['"100 %s"'] * rows, "n": np.full(rows, -2)}
+    parts = record(name=plain("name"), all=array([plain("n"), ["true"], money("n")]), none=array([]), pct=["5 %"])
+    text = '{"name":"100 %s","all":[-2,true,"-0.02"],"none":[],"pct":5 %}'
+    assert written(columns, parts) == [text] * rows
+
+
+def test_ranges_of_texts_are_joined() -> None:
+    assert joined(["a", "b", "c"], ints(0, 2, 2), ints(2, 2, 3)) == ["a,b", "", "c"]
