@@ -102,8 +102,8 @@ def encode(
     account, day = account[known], day[known]
     kind, currencies, statuses, counted = _decode_kinds(column(past.kind, expenses.kind), expenses, excluded_statuses)
     currencies = sorted({*currencies, *(budget.currency for budget in dimensions.budgets)})
-    currency = np.array([currencies.index(code) for code, _ in kind.labels], np.int64)[kind.codes]
-    status = np.array([statuses.index(label) for _, label in kind.labels], np.int64)[kind.codes]
+    currency_of = np.array([currencies.index(code) for code, _ in kind.labels], np.int64)
+    status_of = np.array([statuses.index(label) for _, label in kind.labels], np.int64)
     is_row = column(0, 1) == 1
     checksum = checksums(expenses.category, expenses.kind, expenses.cents, expenses.merchant, row_day)
 
@@ -111,7 +111,7 @@ def encode(
         dimensions,
         currencies,
         account[counted],
-        currency[counted],
+        currency_of[kind.codes[counted]],
         column(past.category, expenses.category)[counted],
     )
     visit, visit_account = _number_visits(account[counted], column(0, expenses.merchant)[counted])
@@ -125,7 +125,7 @@ def encode(
         visit=visit,
         visit_account=visit_account,
         any_day=day[is_row],
-        any_account_status=(account * max(len(statuses), 1) + status)[is_row],
+        any_account_status=account[is_row] * max(len(statuses), 1) + status_of[kind.codes[is_row]],
         any_checksum=column(0, checksum)[is_row],
         statuses=statuses,
     )
