@@ -1,7 +1,7 @@
 """Payloads are compressed only where they would not fit a page.
 
 By default PostgreSQL compresses rows of over 2 kB, as those of most months and years are: 60 % of the work of storing
-them, for a fifth of the store's size, as the many rows of days are smaller and never were compressed.
+them, to make the store an eighth smaller, as the many rows of days are below that and never were compressed.
 """
 
 from alembic import op
