@@ -44,7 +44,8 @@ CONFIGURATION: dict[str, Any] = {
     # What a run prints is printed as it is, not as a warning of the worker.
     "worker_redirect_stdouts": False,
     "task_default_queue": QUEUE,
-    # Before the pool forks: its processes share what is imported, and the first run does not wait for it.
+    # Before the pool forks: its processes share what is imported, and the first run does not wait for it. Nothing is
+    # computed before: polars' threads, which begin with its first use, would be missing in the processes.
     "imports": ("metrics_pipeline.definitions",),
 }
 
