@@ -8,6 +8,7 @@ the time that Python needs, and without holding its lock. For a few it takes lon
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, NamedTuple
@@ -42,11 +43,15 @@ class Column(NamedTuple):
 Part = str | Column
 
 
-class Nullable(NamedTuple):
+@dataclass(frozen=True)
+class Nullable:
     """Integers, `null` where not defined."""
 
     values: NDArray[Any]
     defined: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 Values = NDArray[Any] | Nullable | list[str]
@@ -88,8 +93,7 @@ def money_text(cents: int) -> str:
 
 def written(columns: Mapping[str, Values], parts: Sequence[Part]) -> list[str]:
     """Each row's text. The columns are of one length."""
-    rows = max(len(values.values if isinstance(values, Nullable) else values) for values in columns.values())
-    return (_by_polars if rows * len(columns) > _MANY else _by_python)(columns, parts)
+    return (_by_polars if sum(map(len, columns.values())) > _MANY else _by_python)(columns, parts)
 
 
 def joined(texts: list[str], first: Ints, end: Ints) -> list[str]:
@@ -109,11 +113,12 @@ def _texts(values: Values, kind: Kind) -> Sequence[object]:
         return [text if there else "null" for text, there in zip(texts, values.defined.tolist(), strict=True)]
     if isinstance(values, list):
         return values
+    numbers: list[int] = values.tolist()
     if values.dtype == bool:
-        return ["true" if value else "false" for value in values.tolist()]
+        return ["true" if number else "false" for number in numbers]
     if kind is Kind.PLAIN:
-        return values.tolist()  # type: ignore[no-any-return]
-    decimals = [money_text(value) for value in values.tolist()]
+        return numbers
+    decimals = map(money_text, numbers)
     return [f'"{text}"' if kind is Kind.MONEY else text.removesuffix("0") for text in decimals]
 
 

@@ -18,6 +18,8 @@ from metrics_pipeline.metrics.payload import ComputedBy
 from metrics_pipeline.periods import Period
 from metrics_pipeline.sql import driver_query, query
 
+RowKey = tuple[int, str, date]
+
 
 class Stored(NamedTuple):
     """A payload as the store has it now: its key, its version, and whether this write changed it."""
@@ -31,9 +33,6 @@ class Stored(NamedTuple):
     @property
     def key(self) -> Key:
         return self.account_id, self.period
-
-
-RowKey = tuple[int, str, date]
 
 
 def key_order(content: Content) -> RowKey:
@@ -73,12 +72,14 @@ def _upsert(
     connection: Connection, contents: Sequence[Content], today: date, fingerprint: str, computed_by: ComputedBy
 ) -> dict[RowKey, Any]:
     """In binary, as psycopg looks for what to escape in each element of an array of text."""
-    periods = {period: (period.as_of(today), period.is_current(today)) for period in {each.period for each in contents}}
+    periods = {content.period for content in contents}
+    as_of = {period: period.as_of(today) for period in periods}
+    is_current = {period: period.is_current(today) for period in periods}
     values = {
         **as_arrays([(content.account_id, content.period) for content in contents]),
         "payloads": [content.json.decode() for content in contents],
-        "as_of": array([periods[content.period][0] for content in contents]),
-        "is_current": array([periods[content.period][1] for content in contents]),
+        "as_of": array([as_of[content.period] for content in contents]),
+        "is_current": array([is_current[content.period] for content in contents]),
         "hashes": array([content.hash for content in contents]),
         "expense_counts": array([content.expense_count for content in contents]),
         "transaction_counts": array([content.transaction_count for content in contents]),

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
@@ -25,6 +25,7 @@ MONTH = Period(Grain.MONTH, date(2026, 3, 1))
 HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
 CURRENT = [period for period in HOURLY if period.is_current(TODAY)]
 EXPENSES_AN_ACCOUNT = 40
+_PING = ";"
 
 
 @dataclass
@@ -44,23 +45,24 @@ def pipeline(settings) -> Iterator[Pipeline]:
 
 
 @contextmanager
-def watched(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
-    """All statements of the engine, and the COPYs, which pass it by."""
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+    """All statements that reach the driver, whether through the engine or not, but the pool's pings."""
     work = Work()
-    copy = psycopg.Cursor.copy
 
-    def watched_copy(self, statement, *args, **kwargs):
-        work.add(str(statement))
-        return copy(self, statement, *args, **kwargs)
+    def watch(name: str) -> None:
+        send = getattr(psycopg.Cursor, name)
 
-    def watched_statement(_connection, _cursor, statement, *_) -> None:
-        work.add(statement)
+        def watched_send(self, statement, *args, **kwargs):
+            if str(statement) != _PING:
+                work.add(str(statement))
+            return send(self, statement, *args, **kwargs)
 
-    event.listen(pipeline.engine, "before_cursor_execute", watched_statement)
+        patch.setattr(psycopg.Cursor, name, watched_send)
+
     with monkeypatch.context() as patch:
-        patch.setattr(psycopg.Cursor, "copy", watched_copy)
+        watch("execute")
+        watch("copy")
         yield work
-    event.remove(pipeline.engine, "before_cursor_execute", watched_statement)
 
 
 def spend(pipeline: Pipeline, accounts: int) -> None:
@@ -93,7 +95,7 @@ def noon(day: date) -> datetime:
 
 
 def refresh(pipeline: Pipeline, monkeypatch, request: RefreshRequest) -> tuple[Outcome, Work]:
-    with watched(pipeline, monkeypatch) as work:
+    with watched(monkeypatch) as work:
         return pipeline.refresh(request), work
 
 
@@ -234,3 +236,20 @@ def test_dead_rows_are_vacuumed_by_number_in_queues_and_by_a_small_share_in_the_
     queue = {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=5000"}
     assert len(options) == 3
     assert all(queue <= found for found in options.values())
+
+
+@pytest.mark.parametrize(("kilobytes", "compressed"), [(1, False), (4, False), (7, False), (20, True)])
+def test_payloads_are_compressed_only_where_they_would_not_fit_a_page(pipeline, kilobytes, compressed):
+    with pipeline.engine.begin() as connection:
+        stored = connection.execute(
+            text(
+                "INSERT INTO metrics.period_metrics (account_id, grain, period_start, payload, version, as_of, "
+                "is_current, fingerprint, content_hash, expense_count, transaction_count, computed_at, computed_by) "
+                "VALUES (1, 'month', '2026-03-01', CAST(:payload AS json), 1, '2026-03-31', false, '', '', 0, 0, "
+                "now(), 'manual')"
+            ),
+            {"payload": f'"{"repeated " * (kilobytes * 1024 // 9)}"'},
+        )
+        assert stored.rowcount == 1
+        size = connection.execute(text("SELECT pg_column_size(payload) FROM metrics.period_metrics")).scalar_one()
+    assert (size < kilobytes * 512) == compressed

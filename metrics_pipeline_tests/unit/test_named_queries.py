@@ -81,6 +81,7 @@ def test_a_name_defined_twice_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         queries.__wrapped__()
 
 
-def test_copy_queries_have_the_drivers_parameters_and_keep_casts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_for_the_driver_have_its_parameters_and_keep_casts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql, "queries", lambda: {"some": "SELECT a::text FROM t WHERE a % 2 = :rest AND b = :b"})
     assert driver_query("some") == "SELECT a::text FROM t WHERE a %% 2 = %(rest)s AND b = %(b)s"
+    assert driver_query("some", binary=True) == "SELECT a::text FROM t WHERE a %% 2 = %(rest)b AND b = %(b)b"
