@@ -9,12 +9,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from metrics_pipeline.metrics import texts
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
@@ -75,15 +77,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to compute the same: settings, and the requests that together ask for it."""
+    """A way to compute the same: settings, the requests that together ask for it, and how many values are many."""
 
     name: str
     settings: dict[str, object] = field(default_factory=dict)
     requests: Sequence[dict[str, object]] = ({},)
+    many: int = texts._MANY
 
     def refresh(self, pipeline: Pipeline, request: RefreshRequest) -> None:
-        for parts in self.requests:
-            pipeline.refresh(replace(request, **parts))
+        with patch.object(texts, "_MANY", self.many):
+            for parts in self.requests:
+                pipeline.refresh(replace(request, **parts))
 
     def __repr__(self) -> str:
         return self.name
@@ -96,6 +100,7 @@ OTHER_MODES = [
     Mode("portions of an account", {"memory_budget_mb": 0.0001}),
     *(Mode(f"{n} shards", {}, [{"shard": Shard(i, n)} for i in range(1, n + 1)]) for n in (2, 5)),
     Mode("what is outdated", {}, [{"only_outdated": True}]),
+    Mode("written by polars", many=-1),
     Mode(
         "what is outdated, in shards and portions",
         {"memory_budget_mb": 0.0055},
