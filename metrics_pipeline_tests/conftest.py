@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,10 @@ from metrics_pipeline.defs.celery_app import celery_app
 from metrics_pipeline.migrations.apply import migrate
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services
 from metrics_pipeline.settings import Settings, load_settings
+
+# Ctrl-C is ignored by what was started in the background, and by what that starts: so would be the commands that are
+# interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Stops the servers when its standard input ends: at the end of the session, and when pytest is killed.
 _GUARD = """
