@@ -25,7 +25,7 @@ from metrics_pipeline.store.reading import stored_keys
 Only = Mapping[Period, "set[int] | None"]
 """Of each period the accounts to compute; None: all that the request is about."""
 
-_ESTIMATES_ARE_WITHIN = 2
+_ESTIMATES_ARE_WITHIN = 1.4
 """A planner's estimate of a whole table's rows comes from its size and is not further off than by this factor."""
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from metrics_pipeline.metrics.dimensions import NO_CATEGORY, Budget
 from metrics_pipeline.metrics.exact import Ints, percentage
 from metrics_pipeline.metrics.facts import Facts
-from metrics_pipeline.metrics.pull import NO_CATEGORY, Budget
 from metrics_pipeline.metrics.scope import whole
 from metrics_pipeline.metrics.texts import money_text
 from metrics_pipeline.periods import LOOKBACK, Grain, Period

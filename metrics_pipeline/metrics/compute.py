@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
 from metrics_pipeline.metrics.budgets import BudgetBook
 from metrics_pipeline.metrics.checksum import HASHED_BY
+from metrics_pipeline.metrics.dimensions import read_dimensions
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.facts import encode
 from metrics_pipeline.metrics.figures import compute_figures
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
-from metrics_pipeline.metrics.pull import read_dimensions, read_expenses
+from metrics_pipeline.metrics.pull import read_expenses
 from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.settings import Settings
@@ -75,13 +76,13 @@ class Computation:
             connection,
             scope,
             settings.zone,
-            None if wanted is None else self._dimensions.account_ids,
-            np.unique(np.array([budget.account_id for budget in budgets], np.int64)),
+            self._dimensions,
+            None if wanted is None else self._dimensions.account_ids.tolist(),
             everybody=self._everybody,
         )
-        self.rows_read = expenses.account.size + expenses.history.account.size
+        self.rows_read = expenses.rows_read
         started = timer.add("pull", started)
-        self._facts = encode(expenses, self._dimensions, scope, settings.zone, settings.excluded_statuses)
+        self._facts = encode(expenses, self._dimensions, scope, settings.excluded_statuses)
         self._book = BudgetBook(self._facts, budgets)
         timer.add("sort", started)
 

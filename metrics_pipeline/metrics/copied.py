@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from psycopg.abc import PQGen
@@ -18,46 +18,40 @@ from metrics_pipeline.database import driver
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.sql import driver_query
 
+Block = TypeVar("Block")
+
 _HEADER_BYTES = 19
 _BLOCK_BYTES = 8 * 2**20
 
 
 def read_bigints(connection: Connection, name: str, parameters: dict[str, Any], columns: int) -> Ints:
     """A named query of eight-byte, non-null columns; the result has one row for each of its columns."""
-    return side_by_side(read_blocks(connection, name, parameters, columns))
+    fields = [str(n) for n in range(columns)]
+    blocks = read_blocks(connection, name, parameters, fields, lambda read: np.stack([read[name] for name in fields]))
+    return np.concatenate(blocks, axis=1)
 
 
-def read_blocks(connection: Connection, name: str, parameters: dict[str, Any], columns: int) -> list[Ints]:
-    """As `read_bigints`, in blocks as they came: for `side_by_side`."""
-    record = _record(columns)
-    blocks: list[Ints] = []
+def read_blocks(
+    connection: Connection,
+    name: str,
+    parameters: dict[str, Any],
+    fields: Sequence[str],
+    decode: Callable[[Mapping[str, Ints]], Block],
+) -> list[Block]:
+    """What `decode` makes of a named query's eight-byte, non-null columns, called `fields`: of one block of rows after
+    the other, while the next ones are on their way. There is at least one block."""
+    record = _record(fields)
+    blocks: list[Block] = []
 
     def keep(block: bytearray) -> None:
-        """As numbers at once: with their lengths they take half as much memory again."""
         header = 0 if blocks else _HEADER_BYTES
-        count = (len(block) - header) // record.itemsize
-        records = np.frombuffer(block, record, count, header)
-        values = np.empty((columns, count), np.int64)
-        for n in range(columns):
-            values[n] = records[str(n)]
-        blocks.append(values)
+        records = np.frombuffer(block, record, (len(block) - header) // record.itemsize, header)
+        blocks.append(decode({name: records[name].astype(np.int64) for name in fields}))
 
     raw = driver(connection)
     with raw.cursor() as cursor, cursor.copy(f"COPY ({driver_query(name)}) TO STDOUT (FORMAT binary)", parameters):
         raw.wait(_receive(raw.pgconn, keep))
     return blocks
-
-
-def side_by_side(blocks: list[Ints]) -> Ints:
-    """One array of all blocks, which are given up one by one: both together would need twice the memory."""
-    whole = np.empty((blocks[0].shape[0], sum(block.shape[1] for block in blocks)), np.int64)
-    place = 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop()
-        whole[:, place : place + block.shape[1]] = block
-        place += block.shape[1]
-    return whole
 
 
 def _receive(pgconn: PGconn, keep: Callable[[bytearray], None]) -> PQGen[None]:
@@ -85,16 +79,16 @@ def _receive(pgconn: PGconn, keep: Callable[[bytearray], None]) -> PQGen[None]:
         raise error_from_result(result)
 
 
-def _record(columns: int) -> np.dtype[Any]:
+def _record(fields: Sequence[str]) -> np.dtype[Any]:
     """A record: a two-byte field count, then for each field four bytes of length and the value.
 
     https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
     """
     return np.dtype(
         {
-            "names": [str(n) for n in range(columns)],
-            "formats": [">i8"] * columns,
-            "offsets": [2 + 12 * n + 4 for n in range(columns)],
-            "itemsize": 2 + 12 * columns,
+            "names": list(fields),
+            "formats": [">i8"] * len(fields),
+            "offsets": [2 + 12 * n + 4 for n in range(len(fields))],
+            "itemsize": 2 + 12 * len(fields),
         }
     )

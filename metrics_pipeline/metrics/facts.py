@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metrics_pipeline.metrics.checksum import add_up, checksums
+from metrics_pipeline.metrics.checksum import add_up
+from metrics_pipeline.metrics.dimensions import Dimensions
 from metrics_pipeline.metrics.exact import Ints, sum_by
-from metrics_pipeline.metrics.pull import Dimensions, Expenses, pg_micros
+from metrics_pipeline.metrics.expenses import Coded, Expenses
 from metrics_pipeline.metrics.scope import Range, Scope
-from metrics_pipeline.metrics.universe import Universe, number_pairs
-from metrics_pipeline.periods import start_of_day
+from metrics_pipeline.metrics.universe import Universe, number_pairs, smallest_integer
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Counted expenses sorted by local day; sums from before the rows stand first, at their first day.
+    """Expenses sorted by local day, after sums of earlier ones, each at the first day of its range.
 
     Attributes:
-        day: local days after `first_day`, in 32 bits: there are as many as expenses.
-        visit: number of the (account, merchant) of the expense, -1 without a merchant or for sums.
-        any_*: undeleted expenses of every status.
+        day, pair, cents, visit: of what counts: local days after `first_day`; its pair, in cents; and the number of
+            its (account, merchant), -1 without a merchant or for sums.
+        sum_counts: how many expenses are in each of the sums, which are the first of those.
+        any_*: undeleted expenses of every status, without the sums.
+        status_of: the place in `statuses` of each kind's.
     """
 
     universe: Universe
@@ -35,12 +36,14 @@ class Facts:
     day: NDArray[Any]
     pair: NDArray[Any]
     cents: Ints
-    count: Ints
     visit: NDArray[Any]
     visit_account: Ints
+    sum_counts: Ints
     any_day: NDArray[Any]
-    any_account_status: NDArray[Any]
+    any_account: NDArray[Any]
+    any_kind: NDArray[Any]
     any_checksum: Ints
+    status_of: Ints
     statuses: list[str]
 
     def rows_of(self, days: Range) -> slice:
@@ -50,7 +53,9 @@ class Facts:
     def sums_of(self, days: Range) -> tuple[Ints, Ints]:
         """Cents and counts by pair over these days."""
         part, size = self.rows_of(days), self.universe.pair_group.size
-        return sum_by(self.pair[part], self.cents[part], size), sum_by(self.pair[part], self.count[part], size)
+        sums, rows = _divided(part, self.sum_counts.size)
+        counts = sum_by(self.pair[sums], self.sum_counts[sums], size) + np.bincount(self.pair[rows], minlength=size)
+        return sum_by(self.pair[part], self.cents[part], size), counts
 
     def series(self, days: Range, step: NDArray[Any], steps: int) -> Ints:
         """Cents by group and step; `step` says which step each of the days belongs to."""
@@ -64,127 +69,80 @@ class Facts:
         """Undeleted expenses by account and status."""
         part = _slice(self.any_day, self.first_day, days)
         accounts, kinds = self.universe.account_ids.size, max(len(self.statuses), 1)
-        return np.bincount(self.any_account_status[part], minlength=accounts * kinds).reshape(accounts, kinds)
+        cell = self.any_account[part] * np.int64(kinds) + self.status_of[self.any_kind[part]]
+        return np.bincount(cell, minlength=accounts * kinds).reshape(accounts, kinds)
 
     def checksums_of(self, days: Range) -> Ints:
         """By account, the sum of the checksums of its undeleted expenses."""
         part = _slice(self.any_day, self.first_day, days)
-        account = self.any_account_status[part] // max(len(self.statuses), 1)
-        return add_up(account, self.any_checksum[part], self.universe.account_ids.size)
+        return add_up(self.any_account[part], self.any_checksum[part], self.universe.account_ids.size)
 
 
-def encode(
-    expenses: Expenses,
-    dimensions: Dimensions,
-    scope: Scope,
-    zone: ZoneInfo,
-    excluded_statuses: Collection[str],
-) -> Facts:
-    """Number accounts, currencies, categories and days, keep what counts, and sort by day."""
-    past, first_day = expenses.history, scope.first_day
-    accounts = dimensions.account_ids
-    account = np.concatenate([_positions(accounts, past.account), _positions(accounts, expenses.account)])
-    row_day = local_days(expenses.micros, scope.rows, zone)
-    day = (np.concatenate([past.day, row_day]) - first_day.toordinal()).astype(np.int32)
-    known = np.flatnonzero(account >= 0)
-    known = known[np.argsort(_narrow(day[known]), kind="stable")]
+def encode(expenses: Expenses, dimensions: Dimensions, scope: Scope, excluded_statuses: Collection[str]) -> Facts:
+    """Sort by day, and number the pairs and visits of what counts."""
+    sums, kind = expenses.sums, expenses.take_coded("kind")
+    labels = [expenses.kinds[value] for value in kind.values.tolist()]
+    currencies = sorted({code for code, _ in labels} | {budget.currency for budget in dimensions.budgets})
+    statuses = sorted({status for _, status in labels})
+    counts = np.array([status.lower() not in excluded_statuses for _, status in labels], bool)
 
-    def column(history: Ints | int, rows: Ints | int) -> Ints:
-        """History and rows one after the other, of known accounts, by day."""
-        joined = np.concatenate(
-            [
-                np.broadcast_to(np.asarray(history, np.int64), past.account.shape),
-                np.broadcast_to(np.asarray(rows, np.int64), expenses.account.shape),
-            ]
-        )
-        return joined[known]
-
-    account, day = account[known], day[known]
-    kind, currencies, statuses, counted = _decode_kinds(column(past.kind, expenses.kind), expenses, excluded_statuses)
-    currencies = sorted({*currencies, *(budget.currency for budget in dimensions.budgets)})
-    currency_of = np.array([currencies.index(code) for code, _ in kind.labels], np.int64)
-    status_of = np.array([statuses.index(label) for _, label in kind.labels], np.int64)
-    is_row = column(0, 1) == 1
-    checksum = checksums(expenses.category, expenses.kind, expenses.cents, expenses.merchant, row_day)
-
+    day = expenses.take("day") - np.int32(scope.first_day.toordinal())
+    order = _by_day(day)
+    day, account, any_kind = day[order], expenses.take("account")[order], kind.codes[order]
+    counted = counts[any_kind]
+    category = expenses.take_coded("category")
     universe, pair = number_pairs(
         dimensions,
         currencies,
         account[counted],
-        currency_of[kind.codes[counted]],
-        column(past.category, expenses.category)[counted],
+        np.array([currencies.index(code) for code, _ in labels], np.int32)[any_kind[counted]],
+        Coded(category.codes[order][counted], category.values),
     )
-    visit, visit_account = _number_visits(account[counted], column(0, expenses.merchant)[counted])
+    merchant = expenses.take_coded("merchant")
+    visit, visit_account = _number_visits(account[counted], Coded(merchant.codes[order][counted], merchant.values))
     return Facts(
         universe=universe,
-        first_day=first_day,
+        first_day=scope.first_day,
         day=day[counted],
         pair=pair,
-        cents=column(past.cents, expenses.cents)[counted],
-        count=column(past.count, 1)[counted],
+        cents=expenses.take("cents")[order][counted],
         visit=visit,
         visit_account=visit_account,
-        any_day=day[is_row],
-        any_account_status=account[is_row] * max(len(statuses), 1) + status_of[kind.codes[is_row]],
-        any_checksum=column(0, checksum)[is_row],
+        sum_counts=expenses.take("count")[counted[:sums]],
+        any_day=day[sums:],
+        any_account=account[sums:],
+        any_kind=any_kind[sums:],
+        any_checksum=expenses.take("checksum")[order][sums:],
+        status_of=np.array([statuses.index(status) for _, status in labels], np.int64),
         statuses=statuses,
     )
 
 
-@dataclass(frozen=True)
-class _Kinds:
-    codes: NDArray[Any]
-    labels: list[tuple[str, str]]
+def _number_visits(account: NDArray[Any], merchant: Coded) -> tuple[NDArray[Any], Ints]:
+    """Number the distinct (account, merchant), and say whose each one is."""
+    merchants = max(merchant.values.size, 1)
+    code = account.astype(smallest_integer((int(account.max(initial=0)) + 1) * merchants))
+    code *= merchants
+    code += merchant.codes
+    code[(merchant.values == 0)[merchant.codes]] = -1
+    visit, distinct = pd.factorize(code)
+    visit[code < 0] = -1
+    return visit.astype(np.int32), distinct.astype(np.int64) // merchants
 
 
-def _decode_kinds(
-    kind: Ints, expenses: Expenses, excluded: Collection[str]
-) -> tuple[_Kinds, list[str], list[str], NDArray[np.bool_]]:
-    codes, unique = pd.factorize(kind)
-    labels = [expenses.kinds[int(code)] for code in unique]
-    counts = np.array([status.lower() not in excluded for _, status in labels], bool)
-    return (
-        _Kinds(codes, labels),
-        sorted({currency for currency, _ in labels}),
-        sorted({status for _, status in labels}),
-        counts[codes],
-    )
-
-
-def _number_visits(account: Ints, merchant: Ints) -> tuple[NDArray[Any], Ints]:
-    """Number the distinct (account, merchant); hash 0 stands for no merchant."""
-    merchant_code, merchants = pd.factorize(merchant)
-    code = np.where(merchant == 0, -1, account * max(len(merchants), 1) + merchant_code)
-    visit, unique = pd.factorize(code)
-    missing = np.flatnonzero(unique == -1)
-    visit = np.where(np.isin(visit, missing), -1, visit)
-    return visit, unique // max(len(merchants), 1)
-
-
-def _positions(sorted_ids: Ints, ids: Ints) -> Ints:
-    """Where each id stands among the sorted ones; -1 for ids that are not there."""
-    if sorted_ids.size == 0:
-        return np.full(ids.size, -1)
-    codes, unique = pd.factorize(ids)
-    place = np.minimum(np.searchsorted(sorted_ids, unique), sorted_ids.size - 1)
-    found: Ints = np.where(sorted_ids[place] == unique, place, -1)
-    positions: Ints = found[codes]
-    return positions
-
-
-def local_days(micros: Ints, rows: Range, zone: ZoneInfo) -> Ints:
-    """The ordinal of the local day of each instant in the range, by the bounds that windows have."""
-    count = (rows.end - rows.first).days
-    starts = [pg_micros(start_of_day(rows.first + timedelta(days=n), zone)) for n in range(count)]
-    return np.searchsorted(np.array(starts), micros, side="right") - 1 + rows.first.toordinal()
-
-
-def _narrow(day: NDArray[Any]) -> NDArray[Any]:
-    """Days in 16 bits where they fit: numpy sorts those in linear time."""
-    return day.astype(np.uint16) if day.size and day.max() < 2**16 else day
+def _by_day(day: NDArray[Any]) -> NDArray[Any] | slice:
+    """What puts days in order, most often nothing: PostgreSQL reads them by an index of dates, or as they came."""
+    if (day[1:] >= day[:-1]).all():
+        return slice(None)
+    return np.argsort(day.astype(np.uint16) if day.max() < 2**16 else day, kind="stable")  # 16 bits in linear time
 
 
 def _slice(day: NDArray[Any], first_day: date, days: Range) -> slice:
     bounds = np.array([(days.first - first_day).days, (days.end - first_day).days], day.dtype)
     first, end = np.searchsorted(day, bounds)
     return slice(int(first), int(end))
+
+
+def _divided(part: slice, at: int) -> tuple[slice, slice]:
+    """What of a stretch lies before a place, and what from there on."""
+    return slice(part.start, min(part.stop, at)), slice(max(part.start, at), part.stop)

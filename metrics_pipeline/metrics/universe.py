@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metrics_pipeline.metrics.dimensions import NO_CATEGORY, Dimensions
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.pull import NO_CATEGORY, Dimensions
+from metrics_pipeline.metrics.expenses import Coded
 
 _SMALL_TABLE = 2**16
 """A table over all codes may have so many entries; more only if there are as many expenses."""
@@ -63,16 +64,17 @@ class Universe:
 
 
 def number_pairs(
-    dimensions: Dimensions, currencies: list[str], account: Ints, currency: Ints, category: Ints
-) -> tuple[Universe, NDArray[Any]]:
-    """The universe, with a pair for every budget and its categories too, and the pair of each expense."""
-    codes, unique = pd.factorize(category)
+    dimensions: Dimensions, currencies: list[str], account: NDArray[Any], currency: NDArray[Any], category: Coded
+) -> tuple[Universe, NDArray[np.int32]]:
+    """The universe, with a pair for every budget and its categories too, and the pair of each expense.
+
+    `account` and `currency` are positions.
+    """
     names = dimensions.category_names
-    ids = {int(code) for code in unique} | {id for budget in dimensions.budgets for id in budget.category_ids}
+    ids = {*category.values.tolist()} | {id for budget in dimensions.budgets for id in budget.category_ids}
     ids.discard(NO_CATEGORY)
     categories: list[int | None] = [*sorted(ids, key=lambda id: (names.get(id, ""), id)), None]
     position = {NO_CATEGORY if id is None else id: n for n, id in enumerate(categories)}
-    category_position = np.array([position[int(code)] for code in unique], np.int64)[codes]
 
     accounts = dimensions.account_ids.size
     account_position = {int(id): n for n, id in enumerate(dimensions.account_ids)}
@@ -83,35 +85,50 @@ def number_pairs(
         if budget.account_id in account_position
         for id in budget.category_ids or (NO_CATEGORY,)
     ]
-    pair_code = (account * len(currencies) + currency) * len(categories) + category_position
-    pair_codes, pair = _numbered(
-        np.concatenate([pair_code, np.array(wanted, np.int64)]), accounts * len(currencies) * len(categories)
-    )
+    end = accounts * len(currencies) * len(categories)
+    integer = smallest_integer(end)
+    code = account.astype(integer)
+    code *= len(currencies)
+    code += currency
+    code *= len(categories)
+    code += np.array([position[id] for id in category.values.tolist()], integer)[category.codes]
+    pair_codes, pair = _numbered(code, np.array(wanted, integer), end)
     group_codes, pair_group = np.unique(pair_codes // len(categories), return_inverse=True)
-    universe = Universe(
-        account_ids=dimensions.account_ids,
-        currencies=currencies,
-        categories=categories,
-        category_names=names,
-        pair_group=pair_group,
-        pair_category=pair_codes % len(categories),
-        group_account=group_codes // max(len(currencies), 1),
-        group_currency=group_codes % max(len(currencies), 1),
+    return (
+        Universe(
+            account_ids=dimensions.account_ids,
+            currencies=currencies,
+            categories=categories,
+            category_names=names,
+            pair_group=pair_group,
+            pair_category=pair_codes % len(categories),
+            group_account=group_codes // max(len(currencies), 1),
+            group_currency=group_codes % max(len(currencies), 1),
+        ),
+        pair,
     )
-    return universe, pair[: account.size]
 
 
-def _numbered(codes: Ints, end: int) -> tuple[Ints, Ints]:
-    """The distinct codes, ascending, and the place of each code among them; all are from 0 up to `end`."""
+def smallest_integer(end: int) -> np.dtype[Any]:
+    """What holds codes up to `end`, of which there are as many as expenses."""
+    return np.dtype(np.int32 if end <= 2**31 else np.int64)
+
+
+def _numbered(codes: NDArray[Any], others: NDArray[Any], end: int) -> tuple[Ints, NDArray[np.int32]]:
+    """The distinct codes, ascending, and the place of each code among them; all are from 0 up to `end`.
+
+    The `others` are among the distinct ones too.
+    """
     if end > max(codes.size, _SMALL_TABLE):
-        numbers, distinct = pd.factorize(codes)
+        numbers, distinct = pd.factorize(np.concatenate([codes, others]))
         order = np.argsort(distinct)
-        rank = np.empty_like(order)
+        rank = np.empty(order.size, np.int32)
         rank[order] = np.arange(order.size)
-        return distinct[order], rank[numbers]
+        return distinct[order].astype(np.int64), rank[numbers[: codes.size]]
     found = np.zeros(end, bool)  # looking into a table takes a third of the time that hashing takes
     found[codes] = True
+    found[others] = True
     distinct = np.flatnonzero(found)
-    place = np.empty(end, np.int64)
+    place = np.empty(end, np.int32)
     place[distinct] = np.arange(distinct.size)
     return distinct, place[codes]

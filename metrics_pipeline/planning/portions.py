@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-BYTES_PER_EXPENSE = 180
+BYTES_PER_EXPENSE = 100
 """What one expense takes at the height of a computation: columns as read, in order, and what is made of them."""
 
 EXPENSES_PER_ACCOUNT = 10

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from metrics_pipeline.metrics.checksum import checksums
 from metrics_pipeline.metrics.copied import read_bigints
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.facts import local_days
+from metrics_pipeline.metrics.expenses import ROW_FIELDS, LocalDays
 from metrics_pipeline.metrics.scope import Range
 from metrics_pipeline.periods import Grain, start_of_day
 
@@ -38,9 +38,9 @@ def sums_by_day(connection: Connection, days: Range, zone: ZoneInfo, account_ids
             "account_ids": list(account_ids),
             "by_account": True,
         },
-        columns=6,
+        columns=len(ROW_FIELDS),
     )
-    day = local_days(micros, days, zone)
+    day = LocalDays(days, zone).of(micros)
     return _grouped(account, day, np.ones_like(day), checksums(category, kind, cents, merchant, day))
 
 

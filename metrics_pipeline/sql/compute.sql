@@ -29,11 +29,12 @@ WHERE expense.transaction_date >= :rows_from
 -- name: expense_history
 -- What lies before the window of `expense_rows`, summed per segment between bounds; for binary COPY. Grouped by
 -- the columns as they are, and each expense's segment found once: both are most of the work. Only budgets look back
--- at categories: for the other accounts, sums without them are a seventh as many and take half the time.
+-- at categories: for the other accounts, sums without them are a seventh as many and take half the time. What COPY is
+-- given are literals, so that the planner takes out what is the same for every expense.
 SELECT
     expense.email_account_id::bigint,
     CASE
-        WHEN expense.email_account_id = ANY(CAST(:with_categories AS bigint[]))
+        WHEN :tell_categories AND expense.email_account_id = ANY(CAST(:with_categories AS bigint[]))
             THEN coalesce(expense.category_id::bigint, '-9223372036854775808'::bigint)
         ELSE '-9223372036854775808'::bigint
     END AS told_category,
@@ -42,8 +43,10 @@ SELECT
     ),
     (sum(expense.amount) * 100)::bigint,
     count(*),
-    width_bucket(expense.transaction_date, CAST(:bounds AS timestamptz[]))::bigint AS segment,
-    min(expense.transaction_date)::timestamptz
+    CASE
+        WHEN :segments = 1 THEN 1
+        ELSE width_bucket(expense.transaction_date, CAST(:bounds AS timestamptz[]))
+    END::bigint AS segment
 FROM expenses AS expense
 WHERE expense.transaction_date >= :history_from
   AND expense.transaction_date < :history_until
@@ -59,17 +62,23 @@ WHERE expense.transaction_date >= :history_from
 GROUP BY expense.email_account_id, told_category, expense.currency, expense.status, segment;
 
 -- name: expense_kinds
--- The currency and status behind each hash, looked up at one expense that has it.
-SELECT DISTINCT
-    hashtextextended(
+-- The currency and status behind each hash, looked up at one expense that has it: an account's, between two instants
+-- in microseconds since 2000.
+SELECT wanted.kind, example.currency, example.status
+FROM unnest(
+    CAST(:kinds AS bigint[]), CAST(:account_ids AS bigint[]), CAST(:begins AS bigint[]), CAST(:ends AS bigint[])
+) AS wanted (kind, account_id, begins, ends)
+CROSS JOIN LATERAL (
+    SELECT coalesce(expense.currency::text, '') AS currency, coalesce(expense.status::text, '') AS status
+    FROM expenses AS expense
+    WHERE expense.email_account_id = wanted.account_id
+      AND expense.transaction_date >= timestamptz '2000-01-01 00:00:00+00' + wanted.begins * interval '1 microsecond'
+      AND expense.transaction_date < timestamptz '2000-01-01 00:00:00+00' + wanted.ends * interval '1 microsecond'
+      AND hashtextextended(
         coalesce(expense.status::text, ''), hashtextextended(coalesce(expense.currency::text, ''), 0)
-    ) AS kind,
-    coalesce(expense.currency::text, '') AS currency,
-    coalesce(expense.status::text, '') AS status
-FROM unnest(CAST(:account_ids AS bigint[]), CAST(:micros AS bigint[])) AS sample (account_id, micros)
-JOIN expenses AS expense
-    ON expense.email_account_id = sample.account_id
-    AND expense.transaction_date = timestamptz '2000-01-01 00:00:00+00' + sample.micros * interval '1 microsecond';
+      ) = wanted.kind
+    LIMIT 1
+) AS example;
 
 -- name: accounts
 -- The accounts to compute: every active one, or those named that exist; and, of either, those that

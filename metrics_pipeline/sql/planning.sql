@@ -104,7 +104,7 @@ ORDER BY stored.account_id;
 -- name: servable_payloads_of
 -- Those of these keys' stored payloads that nothing says are stale.
 SELECT
-    stored.account_id, stored.grain, stored.period_start, stored.payload::text, stored.version, stored.as_of,
+    stored.account_id, stored.grain, stored.period_start, stored.payload, stored.version, stored.as_of,
     stored.is_current, stored.fingerprint, stored.computed_at, stored.computed_by
 FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]))
     AS wanted (account_id, grain, period_start)

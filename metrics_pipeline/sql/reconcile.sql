@@ -35,7 +35,7 @@ SELECT
         stored.seal IS NOT NULL
         AND stored.seal <> hash_record_extended(
             ROW (
-                stored.payload::text, stored.content_hash, stored.expense_count, stored.transaction_count,
+                stored.payload, stored.content_hash, stored.expense_count, stored.transaction_count,
                 stored.source_checksum
             ),
             0
@@ -60,7 +60,7 @@ SELECT DISTINCT account_id FROM metrics.expense_changes;
 
 -- name: stored_digests
 -- What to compare computed payloads with: not what the row says of its payload, which may have been edited since.
-SELECT sha256(convert_to(stored.payload::text, 'UTF8'))
+SELECT sha256(convert_to(stored.payload, 'UTF8'))
 FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]))
     WITH ORDINALITY AS wanted (account_id, grain, period_start, place)
 JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)

@@ -17,7 +17,7 @@ INSERT INTO metrics.period_metrics AS stored (
     content_hash, expense_count, transaction_count, source_checksum, seal, computed_at, computed_by
 )
 SELECT
-    account_id, grain, period_start, payload::json,
+    account_id, grain, period_start, payload,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     as_of, is_current, :fingerprint,
     content_hash, expense_count, transaction_count, source_checksum,
@@ -58,7 +58,7 @@ WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:ac
 -- One stored payload, what its header says, and whether anything says that it is stale: a mark, a logged change
 -- that was not absorbed, or changes that could not be logged. In one statement: between two, a whole refresh fits.
 SELECT
-    stored.payload::text, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
+    stored.payload, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
     stored.computed_at, stored.computed_by,
     EXISTS (
         SELECT FROM metrics.stale_periods AS stale
@@ -75,7 +75,7 @@ WHERE stored.account_id = :account_id AND stored.grain = :grain AND stored.perio
 -- name: servable_payloads
 -- Stored payloads of these periods that nothing says are stale, for publishing without computing.
 SELECT
-    stored.account_id, stored.grain, stored.period_start, stored.payload::text, stored.version, stored.as_of,
+    stored.account_id, stored.grain, stored.period_start, stored.payload, stored.version, stored.as_of,
     stored.is_current, stored.fingerprint, stored.computed_at, stored.computed_by
 FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
 JOIN metrics.period_metrics AS stored USING (grain, period_start)
@@ -89,7 +89,7 @@ WHERE stored.fingerprint = :fingerprint
 
 -- name: stored_payloads
 -- Stored payloads for export, by period and account.
-SELECT payload::text, version, computed_at, computed_by
+SELECT payload, version, computed_at, computed_by
 FROM metrics.period_metrics
 WHERE grain = ANY(CAST(:grains AS text[]))
   AND (CAST(:first AS date) IS NULL OR period_start >= CAST(:first AS date))

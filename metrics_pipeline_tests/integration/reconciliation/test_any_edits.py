@@ -38,7 +38,7 @@ EXPENSES = st.sampled_from(
 )
 STORE = st.sampled_from(
     [
-        """UPDATE metrics.period_metrics SET payload = replace(payload::text, '"total":"', '"total":"9')::json """
+        """UPDATE metrics.period_metrics SET payload = replace(payload, '"total":"', '"total":"9') """
         "WHERE (account_id + (period_start - date '2026-01-01') + :id) % 7 = 0",
         "UPDATE metrics.period_metrics SET source_checksum = NULL, seal = NULL WHERE grain = 'day'",
         "UPDATE metrics.period_metrics SET expense_count = expense_count + 1 WHERE account_id = 1 + :id % 3",
