@@ -12,7 +12,7 @@ from metrics_pipeline.metrics.checksum import content_hash
 from metrics_pipeline.metrics.exact import Ints, Percentages, ranges
 from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
 from metrics_pipeline.metrics.layout import CATEGORY, account_layout, currency_layout
-from metrics_pipeline.metrics.texts import Nullable, joined, json_text, written
+from metrics_pipeline.metrics.texts import Chosen, Nullable, Texts, encoded, joined, json_text, written
 from metrics_pipeline.metrics.universe import Universe
 from metrics_pipeline.periods import Period
 
@@ -50,9 +50,10 @@ class PeriodAssembler:
         timezone: str,
     ) -> None:
         self._universe, self._figures, self._budgets = universe, figures, budgets
-        code_at = {code: place for place, code in enumerate(universe.currencies)}
-        self._own_currency = np.array([code_at.get(code, -1) for code in account_currencies], np.int64)
-        self._currencies = account_currencies
+        codes = [*universe.currencies, *sorted({*account_currencies} - {*universe.currencies})]
+        code_at = {code: place for place, code in enumerate(codes)}
+        self._own_currency = np.array([code_at[code] for code in account_currencies], np.int64)
+        self._codes = [json_text(code) for code in codes]
         self._statuses = [json_text(status) for status in statuses]
         self._shown = figures.has_expenses.copy()
         self._shown[list(budgets)] = True
@@ -79,7 +80,7 @@ class PeriodAssembler:
         texts = written(
             {
                 "account_id": account_ids,
-                "currency": [json_text(self._currencies[position]) for position in positions.tolist()],
+                "currency": Chosen(self._codes, self._own_currency[positions]),
                 "transaction_count": counted,
                 "unique_merchants": figures.unique_merchants[positions],
                 "unique_categories": figures.unique_categories[positions],
@@ -91,7 +92,7 @@ class PeriodAssembler:
         )
         rows = zip(
             account_ids.tolist(),
-            map(str.encode, texts),
+            encoded(texts),
             self._expense_count[positions].tolist(),
             counted.tolist(),
             figures.checksum[positions].tolist(),
@@ -105,7 +106,7 @@ class PeriodAssembler:
     def _status_text(self, counts: Sequence[int]) -> str:
         return ",".join([f"{status}:{count}" for status, count in zip(self._statuses, counts, strict=False) if count])
 
-    def _by_account(self, positions: Ints) -> list[str]:
+    def _by_account(self, positions: Ints) -> Texts:
         """`currencies` of each account: its own first, then by code."""
         universe = self._universe
         wanted = np.zeros(universe.account_ids.size, bool)
@@ -114,16 +115,15 @@ class PeriodAssembler:
         account, currency = universe.group_account[groups], universe.group_currency[groups]
         groups = groups[np.lexsort((currency, currency != self._own_currency[account], account))]
         texts = self._of_groups(groups)
-        return joined(texts, np.searchsorted(account, positions), np.searchsorted(account, positions, "right"))
+        return joined(texts, np.searchsorted(account, positions, "right") - np.searchsorted(account, positions))
 
-    def _of_groups(self, groups: Ints) -> list[str]:
-        figures, universe = self._figures, self._universe
-        codes = [json_text(code) for code in universe.currencies]
+    def _of_groups(self, groups: Ints) -> Texts:
+        figures = self._figures
         sparkline = figures.sparkline[groups]
         some = figures.count[groups] > 0
         return written(
             {
-                "code": [codes[currency] for currency in universe.group_currency[groups].tolist()],
+                "code": Chosen(self._codes, self._universe.group_currency[groups]),
                 "total": figures.total[groups],
                 "count": figures.count[groups],
                 "average": Nullable(figures.average[groups], some),
@@ -144,15 +144,15 @@ class PeriodAssembler:
             self._currency,
         )
 
-    def _categories(self, groups: Ints) -> list[str]:
+    def _categories(self, groups: Ints) -> Texts:
         figures = self._figures.categories
         first, end = figures.first[groups], figures.first[groups + 1]
         rows = ranges(first, end)
-        categories = figures.category[rows].tolist()
+        category = figures.category[rows]
         texts = written(
             {
-                "id": [self._category_ids[category] for category in categories],
-                "name": [self._category_names[category] for category in categories],
+                "id": Chosen(self._category_ids, category),
+                "name": Chosen(self._category_names, category),
                 "total": figures.total[rows],
                 "count": figures.count[rows],
                 "average": figures.average[rows],
@@ -162,8 +162,7 @@ class PeriodAssembler:
             },
             CATEGORY,
         )
-        ends = np.cumsum(end - first)
-        return joined(texts, ends - (end - first), ends)
+        return joined(texts, end - first)
 
 
 def _change(prefix: str, change: ChangeFigures, groups: Ints) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the time that Python needs, and without holding its lock. For a few it takes lon
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 
 from metrics_pipeline.metrics.exact import Ints
 
-_MANY = 10_000
-"""Values from which on polars is the faster one."""
+_MANY = 250
+"""Rows from which on polars is the faster one."""
 
 _DIGITS = 38
 """As many as polars' decimals have; no amount, and no ratio of 64-bit amounts and counts in hundredths, has more."""
@@ -54,7 +55,21 @@ class Nullable:
         return len(self.values)
 
 
-Values = NDArray[Any] | Nullable | list[str]
+@dataclass(frozen=True)
+class Chosen:
+    """In each row one of a few texts, by its place among them."""
+
+    texts: Sequence[str]
+    places: Ints
+
+    def __len__(self) -> int:
+        return self.places.size
+
+
+Texts = list[str] | pl.Series
+"""Texts of rows: a series where there are many."""
+
+Values = NDArray[Any] | Nullable | Chosen | Texts
 
 
 def plain(name: str) -> list[Part]:
@@ -91,14 +106,25 @@ def money_text(cents: int) -> str:
     return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d}"
 
 
-def written(columns: Mapping[str, Values], parts: Sequence[Part]) -> list[str]:
+def written(columns: Mapping[str, Values], parts: Sequence[Part]) -> Texts:
     """Each row's text. The columns are of one length."""
-    return (_by_polars if sum(map(len, columns.values())) > _MANY else _by_python)(columns, parts)
+    many = len(next(iter(columns.values()))) > _MANY
+    return (_by_polars if many else _by_python)(columns, parts)
 
 
-def joined(texts: list[str], first: Ints, end: Ints) -> list[str]:
-    """One text for each range of texts, separated by commas."""
-    return [",".join(texts[a:b]) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
+def joined(texts: Texts, sizes: Ints) -> Texts:
+    """For each size, so many of the next texts as one, separated by commas."""
+    if isinstance(texts, pl.Series):
+        owner = pl.Series(np.repeat(np.arange(sizes.size), sizes)).set_sorted()
+        lists = pl.DataFrame({"owner": owner, "text": texts}).group_by("owner", maintain_order=True).agg("text")
+        return pl.repeat("", sizes.size, eager=True).scatter(lists["owner"], lists["text"].list.join(","))
+    rest = iter(texts)
+    return [",".join(itertools.islice(rest, size)) for size in sizes.tolist()]
+
+
+def encoded(texts: Texts) -> list[bytes]:
+    """Each text in UTF-8."""
+    return texts.cast(pl.Binary).to_list() if isinstance(texts, pl.Series) else [text.encode() for text in texts]
 
 
 def _by_python(columns: Mapping[str, Values], parts: Sequence[Part]) -> list[str]:
@@ -111,8 +137,10 @@ def _texts(values: Values, kind: Kind) -> Sequence[object]:
     if isinstance(values, Nullable):
         texts = _texts(values.values, kind)
         return [text if there else "null" for text, there in zip(texts, values.defined.tolist(), strict=True)]
-    if isinstance(values, list):
-        return values
+    if isinstance(values, Chosen):
+        return [values.texts[place] for place in values.places.tolist()]
+    if isinstance(values, list | pl.Series):
+        return list(values)
     numbers: list[int] = values.tolist()
     if values.dtype == bool:
         return ["true" if number else "false" for number in numbers]
@@ -122,7 +150,7 @@ def _texts(values: Values, kind: Kind) -> Sequence[object]:
     return [f'"{text}"' if kind is Kind.MONEY else text.removesuffix("0") for text in decimals]
 
 
-def _by_polars(columns: Mapping[str, Values], parts: Sequence[Part]) -> list[str]:
+def _by_polars(columns: Mapping[str, Values], parts: Sequence[Part]) -> pl.Series:
     frame = pl.DataFrame({name: _series(values) for name, values in columns.items()})
     pieces: list[str | pl.Expr] = [""]
     for part in parts:
@@ -132,7 +160,7 @@ def _by_polars(columns: Mapping[str, Values], parts: Sequence[Part]) -> list[str
             else:
                 pieces.append(piece)
     text = pl.concat_str([pl.lit(piece) if isinstance(piece, str) else piece for piece in pieces])
-    return frame.select(text).to_series().to_list()
+    return frame.select(text).to_series()
 
 
 def _series(values: Values) -> pl.Series:
@@ -140,6 +168,8 @@ def _series(values: Values) -> pl.Series:
         return _series(values.values).set(pl.Series(~values.defined), None)
     if isinstance(values, np.ndarray) and values.dtype == object:  # 64 bits were not enough
         return pl.Series(values.tolist(), dtype=pl.Int128)
+    if isinstance(values, Chosen):
+        return pl.Series(values.texts).gather(values.places)
     return pl.Series(values)
 
 

@@ -96,14 +96,14 @@ class Mode:
 SINGLE_SHOT = Mode("single shot")
 OTHER_MODES = [
     *(Mode(f"chunks of {size}", {"chunk_payloads": size}) for size in (1, 3, 7)),
-    Mode("portions of 30 expenses", {"memory_budget_mb": 0.0055, "chunk_payloads": 7}),
+    Mode("portions of 30 expenses", {"memory_budget_mb": 0.003, "chunk_payloads": 7}),
     Mode("portions of an account", {"memory_budget_mb": 0.0001}),
     *(Mode(f"{n} shards", {}, [{"shard": Shard(i, n)} for i in range(1, n + 1)]) for n in (2, 5)),
     Mode("what is outdated", {}, [{"only_outdated": True}]),
     Mode("written by polars", many=-1),
     Mode(
         "what is outdated, in shards and portions",
-        {"memory_budget_mb": 0.0055},
+        {"memory_budget_mb": 0.003},
         [{"only_outdated": True, "shard": Shard(i, 2)} for i in (2, 1)],
     ),
 ]

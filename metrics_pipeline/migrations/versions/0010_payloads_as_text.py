@@ -42,7 +42,7 @@ COMMENT ON VIEW metrics.period_totals IS
 RETYPE = """
 DROP VIEW metrics.period_totals;
 ALTER TABLE metrics.period_metrics ALTER COLUMN payload TYPE {type};
-COMMENT ON COLUMN metrics.period_metrics.payload IS 'JSON as it is published: payload::jsonb ->> ''transaction_count''.';
+COMMENT ON COLUMN metrics.period_metrics.payload IS 'JSON as it is published: payload::json ->> ''currency''.';
 """
 
 

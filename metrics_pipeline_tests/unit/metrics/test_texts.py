@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import json
 from decimal import Decimal
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from hypothesis import strategies as st
 from metrics_pipeline.metrics import texts
 from metrics_pipeline.metrics.exact import Percentages, percentage, percentages
 from metrics_pipeline.metrics.texts import (
+    Chosen,
     Nullable,
     Part,
     Values,
     array,
+    encoded,
     joined,
     money,
     money_text,
@@ -37,7 +41,7 @@ def one_column(values: Values, parts: list[Part]) -> list[str]:
     """What both ways of writing give."""
     columns = {"it": values}
     found = texts._by_python(columns, parts)
-    assert texts._by_polars(columns, parts) == found
+    assert texts._by_polars(columns, parts).to_list() == found
     return found
 
 
@@ -83,8 +87,19 @@ def test_a_text_is_put_together_of_what_is_fixed_and_what_differs(rows: int) -> 
     columns = {"name": ['"100 %s"'] * rows, "n": np.full(rows, -2)}
     parts = record(name=plain("name"), all=array([plain("n"), ["true"], money("n")]), none=array([]), pct=["5 %"])
     text = '{"name":"100 %s","all":[-2,true,"-0.02"],"none":[],"pct":5 %}'
-    assert written(columns, parts) == [text] * rows
+    assert encoded(written(columns, parts)) == [text.encode()] * rows
 
 
-def test_ranges_of_texts_are_joined() -> None:
-    assert joined(["a", "b", "c"], ints(0, 2, 2), ints(2, 2, 3)) == ["a,b", "", "c"]
+@given(st.lists(st.text(alphabet='aé,"', max_size=3)), st.data())
+def test_texts_are_joined_by_as_many_as_asked(parts: list[str], data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(parts)))))
+    borders = list(itertools.pairwise([0, *cuts, len(parts)]))
+    sizes, expected = ints(*(end - first for first, end in borders)), [",".join(parts[a:b]) for a, b in borders]
+    assert joined(parts, sizes) == expected
+    assert encoded(joined(pl.Series(parts, dtype=pl.String), sizes)) == [text.encode() for text in expected]
+
+
+@given(st.lists(st.integers(0, 2)))
+def test_one_of_a_few_texts_is_chosen_by_its_place(places: list[int]) -> None:
+    few = ["null", '"é"', "12"]
+    assert one_column(Chosen(few, ints(*places)), plain("it")) == [few[place] for place in places]
