@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from metrics_pipeline.metrics.checksum import content_hash
 from metrics_pipeline.metrics.exact import Ints, Percentages, ranges
 from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
-from metrics_pipeline.metrics.layout import CATEGORY, account_layout, currency_layout
+from metrics_pipeline.metrics.layout import CATEGORY, STATUS, account_layout, currency_layout
 from metrics_pipeline.metrics.texts import Chosen, Nullable, Texts, encoded, joined, json_text, written
 from metrics_pipeline.metrics.universe import Universe
 from metrics_pipeline.periods import Period
@@ -85,7 +85,7 @@ class PeriodAssembler:
                 "unique_merchants": figures.unique_merchants[positions],
                 "unique_categories": figures.unique_categories[positions],
                 "uncategorized_count": figures.uncategorized[positions],
-                "by_status": [self._status_text(counts) for counts in figures.status_counts[positions].tolist()],
+                "by_status": self._statuses_of(positions),
                 "currencies": self._by_account(positions),
             },
             self._account,
@@ -103,8 +103,11 @@ class PeriodAssembler:
             for account_id, json, expenses, counted, checksum in rows
         ]
 
-    def _status_text(self, counts: Sequence[int]) -> str:
-        return ",".join([f"{status}:{count}" for status, count in zip(self._statuses, counts, strict=False) if count])
+    def _statuses_of(self, positions: Ints) -> Texts:
+        counts = self._figures.status_counts[positions]
+        account, status = np.nonzero(counts)
+        texts = written({"status": Chosen(self._statuses, status), "count": counts[account, status]}, STATUS)
+        return joined(texts, np.bincount(account, minlength=positions.size))
 
     def _by_account(self, positions: Ints) -> Texts:
         """`currencies` of each account: its own first, then by code."""

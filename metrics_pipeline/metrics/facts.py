@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -90,16 +91,19 @@ def encode(expenses: Expenses, dimensions: Dimensions, scope: Scope, excluded_st
     order = _by_day(day)
     day, account, any_kind = day[order], expenses.take("account")[order], kind.codes[order]
     counted = counts[any_kind]
-    category = expenses.take_coded("category")
-    universe, pair = number_pairs(
-        dimensions,
-        currencies,
-        account[counted],
-        np.array([currencies.index(code) for code, _ in labels], np.int32)[any_kind[counted]],
-        Coded(category.codes[order][counted], category.values),
-    )
     merchant = expenses.take_coded("merchant")
-    visit, visit_account = _number_visits(account[counted], Coded(merchant.codes[order][counted], merchant.values))
+    merchant = Coded(merchant.codes[order][counted], merchant.values)
+    category = expenses.take_coded("category")
+    with ThreadPoolExecutor(1) as pool:  # hashing is most of the work and does not hold Python's lock
+        visits = pool.submit(_number_visits, account[counted], merchant)
+        universe, pair = number_pairs(
+            dimensions,
+            currencies,
+            account[counted],
+            np.array([currencies.index(code) for code, _ in labels], np.int32)[any_kind[counted]],
+            Coded(category.codes[order][counted], category.values),
+        )
+    visit, visit_account = visits.result()
     return Facts(
         universe=universe,
         first_day=scope.first_day,

@@ -20,6 +20,8 @@ def _fields(texts: Mapping[str, Callable[[str], list[Part]]], prefix: str = "") 
     return {name: text(prefix + name) for name, text in texts.items()}
 
 
+STATUS = [*plain("status"), ":", *plain("count")]
+
 CATEGORY = record(
     **_fields(
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ from metrics_pipeline.metrics.expenses import ROW_FIELDS, SUM_FIELDS, Block, Dec
 from metrics_pipeline.metrics.scope import Range, Scope
 from metrics_pipeline.periods import start_of_day
 from metrics_pipeline.sql import query
+
+_STRETCHES = 4
 
 _FIELDS = ("account_id", "category_id", "kind", "cents", "count", "segment")
 
@@ -40,8 +43,7 @@ def read_expenses(
     """
     decoder = Decoder(dimensions.account_ids, scope.rows, zone)
     with_budgets = sorted({budget.account_id for budget in dimensions.budgets})
-    middle = scope.rows.first + (scope.rows.end - scope.rows.first) // 2
-    stretches = [Range(scope.rows.first, middle), Range(middle, scope.rows.end)] if everybody else [scope.rows]
+    stretches = _stretches(scope.rows) if everybody else [scope.rows]
     reads: list[Callable[[Connection], list[Any]]] = [
         partial(_read_sums, scope.history, zone, account_ids, with_budgets, everybody),
         *(partial(_read_rows, decoder, stretch, zone, account_ids, everybody) for stretch in stretches),
@@ -53,6 +55,13 @@ def read_expenses(
     blocks = [decoder.sums(history + budget_history), *itertools.chain.from_iterable(rows)]
     examples = {kind: example for block in blocks for kind, example in block.examples.items()}
     return Expenses(blocks, _read_kinds(connection, examples))
+
+
+def _stretches(days: Range) -> list[Range]:
+    """The days in a few parts: with fewer, one of the two connections would be done long before the other."""
+    count = (days.end - days.first).days
+    borders = [days.first + timedelta(days=count * n // _STRETCHES) for n in range(_STRETCHES + 1)]
+    return [Range(first, end) for first, end in itertools.pairwise(borders) if first < end]
 
 
 def _read_rows(

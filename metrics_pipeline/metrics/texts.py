@@ -169,7 +169,7 @@ def _series(values: Values) -> pl.Series:
     if isinstance(values, np.ndarray) and values.dtype == object:  # 64 bits were not enough
         return pl.Series(values.tolist(), dtype=pl.Int128)
     if isinstance(values, Chosen):
-        return pl.Series(values.texts).gather(values.places)
+        return pl.Series(values.texts, dtype=pl.String).gather(values.places)
     return pl.Series(values)
 
 

@@ -126,7 +126,7 @@ def test_portions_take_as_many_statements_each_and_read_no_row_twice(pipeline, m
     assert (outcome.accounts, outcome.payloads, outcome.rows_read) == (60, whole.payloads, whole.rows_read)
     assert (outcome.rewritten, outcome.bytes_published) == (0, whole.bytes_published)
     readings = [sum("expense.merchant_name" in s for s in each.statements) for each in (one, work)]
-    assert readings == [2, 40]  # halves of the days, at once
+    assert readings == [4, 80]  # the days in quarters, two at once
     assert len(work.statements) <= len(one.statements) + 2 + 19 * 15
 
 
@@ -141,7 +141,7 @@ def test_an_hourly_run_reads_the_expenses_of_current_periods_only(pipeline, monk
     assert again.rows_read == current.rows_read
     assert again.bytes_published == current.bytes_published < first.bytes_published // 2
     assert again.renewed == first.payloads - current.payloads
-    assert sum("expense.merchant_name" in statement for statement in work.statements) == 2
+    assert sum("expense.merchant_name" in statement for statement in work.statements) == 4
 
 
 def test_rows_of_a_closed_period_are_read_for_the_accounts_that_changed_in_it(pipeline, monkeypatch):
@@ -164,8 +164,8 @@ def test_periods_of_one_run_share_one_reading_of_the_expenses(pipeline, monkeypa
     _, one = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
     _, all_of_them = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY))
     copies = [[s for s in work.statements if s.startswith("COPY (")] for work in (one, all_of_them)]
-    assert 2 <= len(copies[0]) <= 4  # the days in halves, and the sums of what lies before
-    assert len(copies[1]) <= 4
+    assert 4 <= len(copies[0]) <= 6  # the days in quarters, and the sums of what lies before
+    assert len(copies[1]) <= 6
 
 
 def test_rows_read_are_those_of_the_periods_and_sums_of_what_lies_before(pipeline, monkeypatch):
