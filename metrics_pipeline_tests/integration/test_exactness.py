@@ -77,17 +77,25 @@ class Subject:
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to compute the same: settings, the requests that together ask for it, and how many values are many."""
+    """A way to compute the same.
+
+    Attributes:
+        requests: what together asks for it.
+        many: how many rows are many.
+        apart: each period by itself, so that those before it are read as sums.
+    """
 
     name: str
     settings: dict[str, object] = field(default_factory=dict)
     requests: Sequence[dict[str, object]] = ({},)
     many: int = texts._MANY
+    apart: bool = False
 
     def refresh(self, pipeline: Pipeline, request: RefreshRequest) -> None:
         with patch.object(texts, "_MANY", self.many):
             for parts in self.requests:
-                pipeline.refresh(replace(request, **parts))
+                for periods in [[period] for period in request.periods] if self.apart else [request.periods]:
+                    pipeline.refresh(replace(request, periods=periods, **parts))
 
     def __repr__(self) -> str:
         return self.name
@@ -101,6 +109,7 @@ OTHER_MODES = [
     *(Mode(f"{n} shards", {}, [{"shard": Shard(i, n)} for i in range(1, n + 1)]) for n in (2, 5)),
     Mode("what is outdated", {}, [{"only_outdated": True}]),
     Mode("written by polars", many=-1),
+    Mode("a period at a time", apart=True),
     Mode(
         "what is outdated, in shards and portions",
         {"memory_budget_mb": 0.003},
