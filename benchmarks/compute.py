@@ -53,6 +53,7 @@ def main(
         for name in PARTS:
             if not part or name in (*part, "floor"):
                 getattr(benchmark, name)()
+        benchmark.floor()
         Console(width=240).print(benchmark.results.table())
         if json_file:
             benchmark.results.write_json(json_file)

@@ -32,6 +32,10 @@ class Results:
             self._against[name] = against
         console.print(f"[dim]{name}: {found.seconds:.3f} s  {note}")
 
+    def seconds(self, name: str) -> float | None:
+        """Of a line that there is by now."""
+        return self._found[name].seconds if name in self._found else None
+
     def ratio(self, name: str) -> float | None:
         against = self._against.get(name)
         return self._found[name].seconds / self._found[against].seconds if against in self._found else None
