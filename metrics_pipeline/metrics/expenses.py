@@ -81,7 +81,7 @@ class Expenses:
         return self.blocks[0].columns["count"].size
 
     def take(self, name: str) -> NDArray[Any]:
-        """All of a column, which is gone from here then: memory for both would be needed."""
+        """All of a column, which is gone from here then: there is not memory for both."""
         return np.concatenate([block.columns.pop(name) for block in self.blocks if name in block.columns])
 
     def take_coded(self, name: str) -> Coded:
@@ -161,9 +161,12 @@ def _coded(column: Ints) -> Coded:
 
 
 def _apart(column: NDArray[Any]) -> NDArray[Any]:
-    """The same in memory of its own, which goes back to the system as soon as a column is taken. Of the allocator's
-    heap, in which blocks of several columns lie mixed, hardly anything does: 400 MB of ten million expenses."""
-    copy = np.frombuffer(mmap.mmap(-1, max(column.nbytes, 1)), column.dtype, column.size)
+    """The same in memory of its own, which goes back to the system as soon as a column is taken.
+
+    From the allocator's heap, where the columns' blocks lie mixed, 400 MB of ten million expenses' never do.
+    """
+    memory = mmap.mmap(-1, max(column.nbytes, 1), flags=mmap.MAP_PRIVATE)
+    copy = np.frombuffer(memory, column.dtype, column.size)
     copy[:] = column
     return copy
 

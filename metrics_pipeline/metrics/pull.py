@@ -23,7 +23,7 @@ from metrics_pipeline.sql import query
 
 _STRETCHES = 4
 
-_FIELDS = ("account_id", "category_id", "kind", "cents", "count", "segment")
+_HISTORY_FIELDS = ("account_id", "category_id", "kind", "cents", "count", "segment")
 
 
 def read_expenses(
@@ -112,7 +112,7 @@ def _read_sums(
         "with_categories": with_categories,
         "tell_categories": bool(with_categories),
     }
-    return read_blocks(connection, "expense_history", parameters, _FIELDS, decode)
+    return read_blocks(connection, "expense_history", parameters, _HISTORY_FIELDS, decode)
 
 
 def _read_kinds(connection: Connection, examples: Mapping[int, Example]) -> dict[int, tuple[str, str]]:

@@ -163,10 +163,10 @@ def test_a_worker_is_missed_only_where_dagster_ran(scraping, seeing):
     client = scraping(seeing.opened)
     assert ("worker_up",) not in scrape(client)
     for answers in (False, True):
-        seeing.machinery = Machinery(NOW - timedelta(seconds=30), answers)
+        seeing.machinery = Machinery(datetime.now(timezone.utc) - timedelta(seconds=30), answers)
         found = scrape(client)
         assert found["worker_up",] == answers
-        assert 30 <= found["daemon_silent_seconds",] < 300
+        assert 30 <= found["daemon_silent_seconds",] < 60
 
 
 def test_stale_locks_and_the_last_success_of_each_job(scraping, seeing):
