@@ -1,6 +1,6 @@
-"""Payloads kept as text, which PostgreSQL does not read before it stores it: a third of what storing them takes.
+"""Payloads kept as text, which PostgreSQL does not parse before storing it: two fifths of its work for a month's.
 
-Rewrites the table, for which it is locked: about a minute for each million rows of months.
+Rewrites the table, which is locked meanwhile.
 """
 
 from alembic import op
