@@ -60,6 +60,11 @@ UNDER_WAY = """
   ... on Runs { results { runId } } } }
 """
 
+BACKFILLS = """
+{ partitionBackfillsOrError(filters: { statuses: [REQUESTED, CANCELING, FAILING] }) {
+  ... on PartitionBackfills { results { id } } } }
+"""
+
 DAEMONS = """
 { instance { daemonHealth { allDaemonStatuses { daemonType, required, healthy } } } }
 """
@@ -182,11 +187,17 @@ class RunningUp:
         """Whether any run, of the sensor or a schedule for example, is queued or running."""
         return bool(self.ask(UNDER_WAY)["results"])
 
+    def has_backfills_under_way(self) -> bool:
+        """Whether the daemon may still make runs for a backfill, however far their periods are computed by others."""
+        return bool(self.ask(BACKFILLS)["results"])
+
     def at_rest(self) -> bool:
-        """Whether nothing waits for a refresh, and nothing runs."""
+        """Whether nothing waits for a refresh, and nothing runs or is about to."""
         waiting = "SELECT EXISTS (TABLE metrics.expense_changes) OR EXISTS (TABLE metrics.stale_periods)"
         with self.engine.connect() as observer:
-            return not observer.execute(text(waiting)).scalar() and not self.has_runs_under_way()
+            if observer.execute(text(waiting)).scalar():
+                return False
+        return not self.has_backfills_under_way() and not self.has_runs_under_way()
 
     def healthy(self) -> bool:
         try:

@@ -180,8 +180,10 @@ def slow_runs(watched: Watched) -> list[dict[str, Any]]:
 
 
 def forget_slow_runs(watched: Watched) -> None:
-    for slow in slow_runs(watched):
-        watched.ui.ask(DELETE, id=slow["run_id"])
+    """Until there are none: without them the median is lower, and others are above three times that one."""
+    while slow := slow_runs(watched):
+        for run in slow:
+            assert watched.ui.ask(DELETE, id=run["run_id"])["__typename"] == "DeletePipelineRunSuccess"
 
 
 def test_a_disabled_trigger(watched: Watched) -> None:

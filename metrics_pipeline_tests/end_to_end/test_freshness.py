@@ -53,7 +53,7 @@ def pipeline(ui: RunningUp, servers: ServiceUrls) -> Iterator[Pipeline]:
             "FROM unnest(CAST(:accounts AS bigint[])) n, unnest(CAST(:days AS timestamptz[])) at",
             days=days,
         )
-        wait_until(lambda: at_rest(ui, pipeline), "what the other accounts' rows began")
+        wait_until(ui.at_rest, "what the other accounts' rows began")
         pipeline.calculate(all_history=True, account_ids=ACCOUNTS)
         yield pipeline
         unlogged(
@@ -76,13 +76,6 @@ def backfills(ui: RunningUp) -> list[dict]:
 
 def open_backfills(ui: RunningUp) -> list[dict]:
     return [one for one in backfills(ui) if one["status"] == "REQUESTED"]
-
-
-def at_rest(ui: RunningUp, pipeline: Pipeline) -> bool:
-    """Nothing is logged, nothing is marked, and no backfill is under way that old periods would wait for."""
-    with pipeline.engine.connect() as connection:
-        logged = connection.execute(text("SELECT EXISTS (SELECT FROM metrics.expense_changes)")).scalar_one()
-    return not logged and not pipeline.backlog() and not open_backfills(ui)
 
 
 def unlogged(pipeline: Pipeline, *statements: str, **parameters: object) -> None:
