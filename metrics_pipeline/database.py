@@ -9,15 +9,16 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
-from metrics_pipeline.errors import DatabaseUnavailable, SchemaError
+from metrics_pipeline.errors import ConcurrentUpdate, DatabaseUnavailable, SchemaError
 
 RETRYABLE_SQLSTATES = {
     "40001",  # serialization failure: an older snapshot met a newer write
     "40P01",  # deadlock
     "42704",  # the exported snapshot is gone with its transaction
 }
-_SESSION = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
+_SESSION = "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c lock_timeout=1min"
 _STOOD_STILL = "25P03"  # idle in a transaction for longer than allowed
+_WAITED = "55P03"  # for a lock, for longer than allowed
 
 
 def connect_engine(url: str, pool_size: int = 5) -> Engine:
@@ -25,6 +26,7 @@ def connect_engine(url: str, pool_size: int = 5) -> Engine:
 
     Sessions speak UTC, so that no result depends on the server's own time zone. A transaction in which a
     process stands still for a minute (a suspended machine) is ended by the server, as others wait for its rows.
+    Nor does one wait for a table longer than that: an ALTER TABLE that it waits for may be waiting for this process.
     """
     return create_engine(
         url,
@@ -43,10 +45,20 @@ def snapshot_transaction(engine: Engine, exported: str | None = None) -> Iterato
         yield connection
 
 
+@contextmanager
+def read_transaction(engine: Engine, exported: str | None = None) -> Iterator[Connection]:
+    """The same, read-only."""
+    with snapshot_transaction(engine, exported) as connection:
+        only_reads(connection)
+        yield connection
+
+
 def only_reads(connection: Connection) -> None:
     """Make the transaction that begins now a read-only one. Nobody waits for it, so it may take any time."""
-    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+    connection.exec_driver_sql(
+        "SELECT set_config('transaction_read_only', 'on', true), "
+        "set_config('idle_in_transaction_session_timeout', '0', true)"
+    )
 
 
 @contextmanager
@@ -57,6 +69,11 @@ def domain_errors(action: str) -> Iterator[None]:
     except (OperationalError, psycopg.OperationalError) as error:
         if is_retryable(error):
             raise
+        if _sqlstate(error) == _WAITED:
+            raise ConcurrentUpdate(
+                f"{action}: another transaction kept a table or row locked for a minute. Try again when it has ended; "
+                "pg_blocking_pids() of a session that waits, in pg_stat_activity, tells which it is."
+            ) from error
         raise DatabaseUnavailable(
             f"{action}: PostgreSQL did not answer ({_first_line(error)}). "
             "Check that it runs and that METRICS_DATABASE_URL points to it."

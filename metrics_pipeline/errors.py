@@ -34,4 +34,4 @@ class CacheUnavailable(TransientError):
 
 
 class ConcurrentUpdate(TransientError):
-    """Other transactions kept changing the same rows until the tries were used up."""
+    """Other transactions kept changing the same rows, or held them, until the tries or the time were used up."""

@@ -15,11 +15,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 from redis import Redis
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from metrics_pipeline.changes.marks import Marks, clear_marks
 from metrics_pipeline.chunk import ChunkWriter, Written
-from metrics_pipeline.database import domain_errors, only_reads, snapshot_transaction
+from metrics_pipeline.database import domain_errors, read_transaction
 from metrics_pipeline.errors import CacheUnavailable
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.compute import Computation, Timer
@@ -67,11 +67,12 @@ class Refresher:
         outcome = Outcome()
         timer = Timer(outcome.seconds)
         started = time.perf_counter()
-        with domain_errors(f"Refreshing {_describe(request)}"), self._snapshot() as (connection, snapshot):
+        with domain_errors(f"Refreshing {_describe(request)}"), self._snapshot() as snapshot:
             began = time.perf_counter()
-            marks, stages = read_work(connection, self._settings, request)
+            with read_transaction(self._engine, snapshot) as connection:
+                marks, stages = read_work(connection, self._settings, request)
             timer.add("plan", began)
-            contents = self._contents(connection, request, marks, stages, outcome, timer)
+            contents = self._contents(snapshot, request, marks, stages, outcome, timer)
             writer = ChunkWriter(self._settings, self._engine, self._redis, request, before_commit)
             chunks = _chunked(contents, self._settings.chunk_payloads)
             _write_all(writer, chunks, snapshot, marks, outcome, progress)
@@ -88,7 +89,7 @@ class Refresher:
 
     def _contents(
         self,
-        connection: Connection,
+        snapshot: str,
         request: RefreshRequest,
         marks: Marks,
         stages: Sequence[Stage],
@@ -101,17 +102,18 @@ class Refresher:
         for stage in stages:
             accounts = 0
             for account_ids in stage.portions:
-                part = read_part(connection, stage, account_ids, marks)
-                computation = Computation(
-                    connection,
-                    self._settings,
-                    stage.periods,
-                    request.today,
-                    account_ids,
-                    timer,
-                    part.traced,
-                    everybody=stage.everybody,
-                )
+                with read_transaction(self._engine, snapshot) as connection:
+                    part = read_part(connection, stage, account_ids, marks)
+                    computation = Computation(
+                        connection,
+                        self._settings,
+                        stage.periods,
+                        request.today,
+                        account_ids,
+                        timer,
+                        part.traced,
+                        everybody=stage.everybody,
+                    )
                 accounts += len(computation.account_ids)
                 outcome.accounts = max(outcome.accounts, accounts)
                 outcome.accounts_to_do = max(outcome.accounts_to_do, accounts)
@@ -131,11 +133,13 @@ class Refresher:
         timer.add("renew", started)
 
     @contextmanager
-    def _snapshot(self) -> Iterator[tuple[Connection, str]]:
-        """A read-only transaction on one snapshot, and the name under which others can share it."""
-        with snapshot_transaction(self._engine) as connection:
-            only_reads(connection)
-            yield connection, connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+    def _snapshot(self) -> Iterator[str]:
+        """The name of a snapshot that transactions may share.
+
+        The one that keeps it looks at no table: an ALTER TABLE would wait for it, and our own writes for that one.
+        """
+        with read_transaction(self._engine) as connection:
+            yield connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
 
 
 def _write_all(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
-from metrics_pipeline.database import only_reads, snapshot_transaction
+from metrics_pipeline.database import read_transaction
 
 Result = TypeVar("Result")
 
@@ -28,8 +28,7 @@ def read_at_once(connection: Connection, reads: Sequence[Callable[[Connection], 
             results[place] = read(on)
 
     def work_elsewhere() -> None:
-        with snapshot_transaction(connection.engine, snapshot) as other:
-            only_reads(other)
+        with read_transaction(connection.engine, snapshot) as other:
             work(other)
 
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 from metrics_pipeline.changes.keys import Key
-from metrics_pipeline.database import only_reads, snapshot_transaction
+from metrics_pipeline.database import read_transaction
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.scope import Range
@@ -79,8 +79,7 @@ def compare(
         covered: periods known to have been computed for everybody: a few accounts cannot tell.
     """
     found = Comparison(covered=set(covered))
-    with snapshot_transaction(engine) as connection:
-        only_reads(connection)
+    with read_transaction(engine) as connection:
         days = _all_days(settings, today)
         sizes = _sizes(connection, settings, days, account_ids, found)
         if account_ids is None and request.sample is not None:

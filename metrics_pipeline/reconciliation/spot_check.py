@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
-from metrics_pipeline.database import only_reads, snapshot_transaction
+from metrics_pipeline.database import read_transaction
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.periods import Period
 from metrics_pipeline.reconciliation.cached import CacheComparison, compare_cache
@@ -43,8 +43,7 @@ def spot_check(
 
     What is known to be stale or outdated is left out. Raises CacheUnavailable.
     """
-    with snapshot_transaction(engine) as connection:
-        only_reads(connection)
+    with read_transaction(engine) as connection:
         picked = _picked(connection, settings, periods, accounts, share, today)
         different = different_payloads(connection, settings, picked, today)
     account_ids = {account_id for account_id, _ in picked}

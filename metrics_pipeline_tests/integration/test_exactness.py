@@ -22,13 +22,7 @@ from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline.settings import load_settings
-from metrics_pipeline_tests.reference import (
-    differences,
-    empty_tables,
-    expected_payload,
-    expected_periods,
-    insert,
-)
+from metrics_pipeline_tests.reference import differences, empty_tables, expected_payload, expected_periods, insert
 from metrics_pipeline_tests.strategies import Example, examples, interesting_periods
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"

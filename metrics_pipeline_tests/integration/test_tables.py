@@ -1,0 +1,58 @@
+"""How PostgreSQL keeps the tables: vacuumed before they grow, and payloads compressed only where they have to be."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from metrics_pipeline.migrations.apply import migrate
+
+
+def test_dead_rows_are_vacuumed_by_number_in_queues_and_by_a_small_share_in_the_store(database):
+    with database.engine.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT relname, reloptions FROM pg_class WHERE relnamespace = CAST('metrics' AS regnamespace) "
+                "AND relname IN ('expense_changes', 'stale_periods', 'cache_drops', 'period_metrics')"
+            )
+        )
+        options = {row.relname: set(row.reloptions or ()) for row in rows}
+    store = options.pop("period_metrics")
+    assert "autovacuum_vacuum_scale_factor=0.02" in store
+    queue = {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=5000"}
+    assert len(options) == 3
+    assert all(queue <= found for found in options.values())
+
+
+@pytest.mark.parametrize(("kilobytes", "compressed"), [(1, False), (4, False), (7, False), (20, True)])
+def test_payloads_are_compressed_only_where_they_would_not_fit_a_page(database, kilobytes, compressed):
+    with database.engine.begin() as connection:
+        stored = connection.execute(
+            text(
+                "INSERT INTO metrics.period_metrics (account_id, grain, period_start, payload, version, as_of, "
+                "is_current, fingerprint, content_hash, expense_count, transaction_count, computed_at, computed_by) "
+                "VALUES (1, 'month', '2026-03-01', CAST(:payload AS json), 1, '2026-03-31', false, '', '', 0, 0, "
+                "now(), 'manual')"
+            ),
+            {"payload": f'"{"repeated " * (kilobytes * 1024 // 9)}"'},
+        )
+        assert stored.rowcount == 1
+        size = connection.execute(text("SELECT pg_column_size(payload) FROM metrics.period_metrics")).scalar_one()
+    assert (size < kilobytes * 512) == compressed
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_index_is_replaced_only_where_no_rows_have_to_be_read_for_it(database, rows):
+    """As when a database of an older version, or an application's own, is migrated."""
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE metrics.schema_version SET version_num = '0010'"))
+        connection.execute(text("DROP INDEX expenses_account_date"))
+        connection.execute(text("CREATE INDEX expenses_account_date ON expenses (email_account_id, transaction_date)"))
+        connection.execute(
+            text("INSERT INTO expenses (amount, currency, transaction_date) SELECT 1, 'USD', now() LIMIT :rows"),
+            {"rows": rows},
+        )
+    migrate(database.engine)
+    with database.engine.begin() as connection:
+        made = connection.execute(text("SELECT pg_get_indexdef('expenses_account_date'::regclass)")).scalar_one()
+    assert ("INCLUDE" in made) == (rows == 0)
