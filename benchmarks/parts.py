@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -100,12 +102,10 @@ class Benchmark:
 
     def few_accounts_indexed(self) -> None:
         """The same with the index that `check` recommends for large tables."""
-        databases = [self._pipeline, *([self._smaller[0]] if self._smaller else [])]
-        for pipeline in databases:
-            self._execute(pipeline, COVERING_INDEX.replace(" ON ", " covering ON ", 1))
-        self._few_accounts(", indexed")
-        for pipeline in databases:
-            self._execute(pipeline, "DROP INDEX covering")
+        with ExitStack() as stack:
+            for pipeline in [self._pipeline, *([self._smaller[0]] if self._smaller else [])]:
+                stack.enter_context(_covering_index(pipeline))
+            self._few_accounts(", indexed")
 
     def _few_accounts(self, how: str) -> None:
         for count in (1, 10, 100, 1000):
@@ -119,12 +119,6 @@ class Benchmark:
                 pipeline.refresh(request)  # so that its rows are in memory on either data set
                 self._refresh(name, request, against, pipeline=pipeline, note=f"target {25 + 1.5 * count:.0f} ms; ")
                 against = name
-
-    @staticmethod
-    def _execute(pipeline: Pipeline, statement: str) -> None:
-        assert pipeline.settings.database_url
-        with plain_connection(pipeline.settings.database_url) as connection:
-            connection.execute(statement)
 
     def publishing(self) -> None:
         payloads = self._pipeline.export(grains=[Grain.MONTH, Grain.WEEK])
@@ -216,3 +210,14 @@ class Benchmark:
         cursor = self._plain.execute(statement, values or None)
         if cursor.description:
             cursor.fetchall()
+
+
+@contextmanager
+def _covering_index(pipeline: Pipeline) -> Iterator[None]:
+    assert pipeline.settings.database_url
+    with plain_connection(pipeline.settings.database_url) as connection:
+        connection.execute(COVERING_INDEX.replace(" ON ", " covering ON ", 1))
+        try:
+            yield
+        finally:
+            connection.execute("DROP INDEX covering")

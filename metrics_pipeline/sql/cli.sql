@@ -30,7 +30,7 @@ SELECT to_regclass(:name) IS NOT NULL;
 
 -- name: expense_indexes
 -- How many expenses the planner believes there are, and whether an index by account and date has every column
--- that is read of an expense.
+-- that is read of an expense: of all expenses, or of the undeleted ones.
 SELECT
     greatest(table_.reltuples, 0) AS expenses,
     EXISTS (
@@ -46,6 +46,10 @@ SELECT
           AND index_.indisvalid
           AND columns.names[1:2] = ARRAY['email_account_id', 'transaction_date']
           AND columns.names @> ARRAY['amount', 'currency', 'status', 'category_id', 'merchant_name']
+          AND CASE
+            WHEN index_.indpred IS NULL THEN 'deleted_at' = ANY(columns.names)
+            ELSE pg_get_expr(index_.indpred, index_.indrelid) = '(deleted_at IS NULL)'
+          END
     ) AS covered
 FROM pg_class AS table_
 WHERE table_.oid = to_regclass('expenses');
