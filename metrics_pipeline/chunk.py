@@ -12,7 +12,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.publisher import Published
 from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.changes.marks import Marks, clear_marks, read_marks
@@ -22,18 +22,23 @@ from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.compute import Computation, Timer, fingerprint
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
-from metrics_pipeline.store.writer import Stored, write
+from metrics_pipeline.store.versioned import Versioned
+from metrics_pipeline.store.writer import write
 
 logger = logging.getLogger(__name__)
 
 _TRIES_ALONE = 5
+
+Stored = tuple[Sequence[Versioned], int]
+"""The payloads, and how many of them were rewritten."""
 
 
 @dataclass
 class Written:
     """What became of a chunk. `unpublished` is the error of a cache that was away: the store has it all."""
 
-    stored: Sequence[Stored]
+    payloads: Sequence[Versioned]
+    rewritten: int
     published: Published = field(default_factory=Published)
     overtaken: int = 0
     cleared: list[datetime] = field(default_factory=list)
@@ -72,14 +77,14 @@ class ChunkWriter:
         started, retried = time.perf_counter(), False
         try:
             with snapshot_transaction(self._engine, snapshot) as connection:
-                stored = self._store(connection, chunk, self._request.today, marks)
+                stored, rewritten = self._store(connection, chunk, self._request.today, marks)
         except Exception as error:
             if not is_retryable(error):
                 raise
             logger.info("a chunk of %d payloads met a newer write and is computed again", len(chunk))
-            stored, marks = self._again(chunk)
+            (stored, rewritten), marks = self._again(chunk)
             retried = True
-        written = Written(stored, retried=retried)
+        written = Written(stored, rewritten, retried=retried)
         started = Timer(written.seconds).add("store", started)
         try:
             self._publish(written, marks)
@@ -88,16 +93,16 @@ class ChunkWriter:
         Timer(written.seconds).add("publish", started)
         return written
 
-    def _again(self, chunk: Sequence[Content]) -> tuple[list[Stored], Marks]:
+    def _again(self, chunk: Sequence[Content]) -> tuple[Stored, Marks]:
         tries = Retrying(
             retry=retry_if_exception(is_retryable),
             stop=stop_after_attempt(_TRIES_ALONE),
             wait=wait_random_exponential(multiplier=0.05, max=2),
             retry_error_callback=_give_up,
         )
-        return tries(self._compute_and_store, [(content.account_id, content.period) for content in chunk])
+        return tries(self._compute_and_store, [content[:2] for content in chunk])
 
-    def _compute_and_store(self, keys: list[Key]) -> tuple[list[Stored], Marks]:
+    def _compute_and_store(self, keys: list[Key]) -> tuple[Stored, Marks]:
         """The same keys from a snapshot of their own, with the marks and the day that it shows."""
         periods = sorted({period for _, period in keys})
         account_ids = {account_id for account_id, _ in keys}
@@ -114,7 +119,7 @@ class ChunkWriter:
             ]
             return self._store(connection, contents, today, marks), marks
 
-    def _store(self, connection: Connection, contents: Sequence[Content], today: date, marks: Marks) -> list[Stored]:
+    def _store(self, connection: Connection, contents: Sequence[Content], today: date, marks: Marks) -> Stored:
         stored = write(
             connection,
             contents,
@@ -131,15 +136,15 @@ class ChunkWriter:
     def _publish(self, written: Written, marks: Marks) -> None:
         on_demand = self._request.computed_by == "on_demand"
         written.published, written.overtaken = self._publisher.publish(
-            {item.key: Versioned(item.version, item.json) for item in written.stored},
+            written.payloads,
             self._settings.ttl_on_demand_seconds if on_demand else self._settings.ttl_background_seconds,
             marks,
         )
         with self._engine.begin() as connection:
-            written.cleared = clear_marks(connection, marks.of(item.key for item in written.stored))
+            written.cleared = clear_marks(connection, marks.of(payload.key for payload in written.payloads))
 
 
-def _give_up(state: RetryCallState) -> tuple[list[Stored], Marks]:
+def _give_up(state: RetryCallState) -> tuple[Stored, Marks]:
     raise ConcurrentUpdate(
         f"Storing {len(state.args[0])} payloads: other transactions changed the same rows {_TRIES_ALONE} times in a "
         "row. Nothing of this chunk was written and its periods stay marked; run the refresh again."

@@ -12,7 +12,7 @@ import pandas as pd
 from redis import Redis
 
 from metrics_pipeline.cache.canary import check_canary, confirm_canary
-from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.drops import carry_out_drops
 from metrics_pipeline.cache.reader import MetricsReader
 from metrics_pipeline.changes.absorb import Absorbed, absorb
@@ -133,10 +133,7 @@ class Pipeline:
         with domain_errors("Warming the cache"), self.engine.connect() as connection:
             payloads = servable(connection, periods, fingerprint(self.settings), today)
             while batch := list(itertools.islice(payloads, self.settings.chunk_payloads)):
-                self._publisher.publish(
-                    {key: Versioned(version, json) for key, version, json in batch},
-                    self.settings.ttl_background_seconds,
-                )
+                self._publisher.publish(batch, self.settings.ttl_background_seconds)
                 published += len(batch)
         return published
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from redis import Redis
 from sqlalchemy import Engine
 
-from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.renewing import renew
 from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.metrics.compute import fingerprint
@@ -50,8 +50,7 @@ class Renewer:
 
     def _publish(self, keys: Sequence[Key], outcome: Outcome) -> None:
         with self._engine.connect() as connection:
-            rows = servable_of(connection, keys, self._fingerprint)
-            payloads = {key: Versioned(version, json) for key, version, json in rows}
+            payloads = servable_of(connection, keys, self._fingerprint)
         if payloads:
             published, overtaken = self._publisher.publish(payloads, self._ttl_seconds)
             outcome.published += published.published

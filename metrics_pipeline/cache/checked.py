@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from metrics_pipeline.cache.drops import drop
-from metrics_pipeline.cache.keys import Entry, cache_key
+from metrics_pipeline.cache.keys import cache_key, encoded
 from metrics_pipeline.cache.publisher import Published, Publisher
 from metrics_pipeline.cache.recheck import overtaken
-from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.changes.marks import Marks
-
-
-class Versioned(NamedTuple):
-    """A payload as JSON, and its version."""
-
-    version: int
-    json: bytes
+from metrics_pipeline.store.versioned import Versioned
 
 
 class CheckedPublisher:
     """Publishes payloads that were computed under one fingerprint."""
 
     def __init__(self, engine: Engine, redis: Redis, fingerprint: str) -> None:
-        self._engine, self._redis, self._fingerprint = engine, redis, fingerprint
+        self._engine, self._redis, self._fingerprint = engine, redis, fingerprint.encode()
         self._publisher = Publisher(redis)
 
     def publish(
-        self, payloads: Mapping[Key, Versioned], ttl_seconds: float, seen: Marks | None = None
+        self, payloads: Sequence[Versioned], ttl_seconds: float, seen: Marks | None = None
     ) -> tuple[Published, int]:
         """Set the entries, then drop those that something overtook meanwhile. Returns how many those were.
 
@@ -42,14 +34,11 @@ class CheckedPublisher:
         Raises CacheUnavailable; publishing again is safe.
         """
         published = self._publisher.publish(
-            (
-                (cache_key(*key), Entry(payload.version, self._fingerprint, payload.json).encode())
-                for key, payload in payloads.items()
-            ),
+            [(cache_key(*key), encoded(version, self._fingerprint, json)) for key, version, json in payloads],
             ttl_seconds,
         )
         with self._engine.connect() as connection:
-            late = overtaken(connection, {key: payload.version for key, payload in payloads.items()}, seen or Marks())
+            late = overtaken(connection, payloads, seen or Marks())
         if late:
             drop(self._redis, late)
         return published, len(late)

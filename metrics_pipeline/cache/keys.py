@@ -24,11 +24,15 @@ class Entry(NamedTuple):
     payload: bytes
 
     def encode(self) -> bytes:
-        return b"%0*d%b%b" % (VERSION_WIDTH, self.version, self.fingerprint.encode(), self.payload)
+        return encoded(self.version, self.fingerprint.encode(), self.payload)
 
     @classmethod
     def decode(cls, value: bytes) -> Entry:
         return cls(int(value[:VERSION_WIDTH]), value[VERSION_WIDTH:_HEADER].decode(), value[_HEADER:])
+
+
+def encoded(version: int, fingerprint: bytes, payload: bytes) -> bytes:
+    return b"%0*d%b%b" % (VERSION_WIDTH, version, fingerprint, payload)
 
 
 def cache_key(account_id: int, period: Period) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis import Redis
@@ -67,12 +67,11 @@ class Publisher:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def publish(self, entries: Iterable[tuple[str, bytes]], ttl_seconds: float) -> Published:
+    def publish(self, entries: Sequence[tuple[str, bytes]], ttl_seconds: float) -> Published:
         """Set each entry unless a newer version is there; the same version only lives longer.
 
         Raises CacheUnavailable when Redis is away. What was set by then stays: publishing again is safe.
         """
-        entries = list(entries)
         with cache_errors(f"Publishing {len(entries)} payloads"):
             results = self._send(entries, ttl_seconds)
         return Published(

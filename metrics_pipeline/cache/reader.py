@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
-from metrics_pipeline.cache.checked import CheckedPublisher, Versioned
+from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.counters import count_misses
 from metrics_pipeline.cache.fetch import fetch
 from metrics_pipeline.cache.flight import alone
@@ -27,6 +27,7 @@ from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import RefreshRequest, check_account_id
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import read_stored
+from metrics_pipeline.store.versioned import Versioned
 
 Source = Literal["cache", "store", "computed"]
 
@@ -156,7 +157,6 @@ class MetricsReader:
         if (stored.as_of, stored.is_current) != (period.as_of(today), period.is_current(today)):
             return None
         with suppress(CacheUnavailable):
-            self._publisher.publish(
-                {(account_id, period): Versioned(stored.version, stored.json)}, self._settings.ttl_on_demand_seconds
-            )
+            payload = Versioned((account_id, period), stored.version, stored.json)
+            self._publisher.publish([payload], self._settings.ttl_on_demand_seconds)
         return Reading(stored.json, stored.version, "store")

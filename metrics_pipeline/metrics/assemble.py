@@ -69,10 +69,10 @@ class PeriodAssembler:
         """Positions of the accounts that have an undeleted expense, of any status, in the period."""
         return np.flatnonzero(self._expense_count)
 
-    def contents(self, positions: Ints) -> Iterator[Content]:
+    def blocks(self, positions: Ints) -> Iterator[list[Content]]:
         """The payloads of these accounts, by ascending position among the computation's accounts."""
         for first in range(0, positions.size, _BLOCK):
-            yield from self._block(positions[first : first + _BLOCK])
+            yield self._block(positions[first : first + _BLOCK])
 
     def _block(self, positions: Ints) -> list[Content]:
         figures = self._figures

@@ -123,9 +123,9 @@ class Computation:
             if period.is_current(self._today):
                 needed = np.union1d(needed, np.flatnonzero(self._dimensions.active))
             positions = np.union1d(needed, _positions(ids, also))
-        for content in assembler.contents(positions):
+        for block in assembler.blocks(positions):
             self._timer.add("assemble", started)
-            yield content
+            yield from block
             started = time.perf_counter()
 
 

@@ -76,13 +76,13 @@ class Expenses:
         return sum(block.rows_read for block in self.blocks)
 
     @property
-    def sums(self) -> int:
-        """How many there are."""
-        return self.blocks[0].columns["count"].size
+    def sum_counts(self) -> Ints:
+        """How many expenses are in each of the sums."""
+        return self.blocks[0].columns["count"]
 
     def take(self, name: str) -> NDArray[Any]:
         """All of a column, which is gone from here then: there is not memory for both."""
-        return np.concatenate([block.columns.pop(name) for block in self.blocks if name in block.columns])
+        return np.concatenate([block.columns.pop(name) for block in self.blocks])
 
     def take_coded(self, name: str) -> Coded:
         """The same of a coded column."""

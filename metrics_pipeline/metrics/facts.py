@@ -81,7 +81,7 @@ class Facts:
 
 def encode(expenses: Expenses, dimensions: Dimensions, scope: Scope, excluded_statuses: Collection[str]) -> Facts:
     """Sort by day, and number the pairs and visits of what counts."""
-    sums, kind = expenses.sums, expenses.take_coded("kind")
+    sums, kind = expenses.sum_counts.size, expenses.take_coded("kind")
     labels = [expenses.kinds[value] for value in kind.values.tolist()]
     currencies = sorted({code for code, _ in labels} | {budget.currency for budget in dimensions.budgets})
     statuses = sorted({status for _, status in labels})
@@ -112,7 +112,7 @@ def encode(expenses: Expenses, dimensions: Dimensions, scope: Scope, excluded_st
         cents=expenses.take("cents")[order][counted],
         visit=visit,
         visit_account=visit_account,
-        sum_counts=expenses.take("count")[counted[:sums]],
+        sum_counts=expenses.sum_counts[counted[:sums]],
         any_day=day[sums:],
         any_account=account[sums:],
         any_kind=any_kind[sums:],

@@ -1,15 +1,15 @@
 -- name: stored_heads
 -- What the store knows of these keys, in their order; nulls where it has no row.
-SELECT stored.version, stored.content_hash, stored.fingerprint, stored.computed_at, stored.computed_by
+SELECT stored.content_hash, stored.fingerprint, stored.version, stored.computed_at, stored.computed_by
 FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]))
     WITH ORDINALITY AS wanted (account_id, grain, period_start, place)
 LEFT JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
 ORDER BY wanted.place;
 
 -- name: upsert_payloads
--- Store them in the order of the arrays, which all writers have in common so that two never deadlock, and say which
--- version each has now. Arrays, not COPY into a table that this would be read from: each payload is compressed once
--- and goes through TOAST once, which is a fifth of the work.
+-- Store them in the order of the arrays, which all writers have in common so that two never deadlock, and say in that
+-- order which version each has now. Arrays, not COPY into a table that this would be read from: each payload is
+-- compressed once and goes through TOAST once, which is a fifth of the work.
 -- A touched row is really updated even when nothing in it changes: that is what makes the write of an older
 -- snapshot fail. The version is the clock in microseconds but always above the old one: it never goes back.
 INSERT INTO metrics.period_metrics AS stored (
@@ -22,7 +22,7 @@ SELECT
     as_of, is_current, :fingerprint,
     content_hash, expense_count, transaction_count, source_checksum,
     hash_record_extended(ROW (payload, content_hash, expense_count, transaction_count, source_checksum), 0),
-    clock_timestamp(), :computed_by
+    statement_timestamp(), :computed_by
 FROM unnest(
     CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]), CAST(:payloads AS text[]),
     CAST(:as_of AS date[]), CAST(:is_current AS boolean[]), CAST(:hashes AS text[]),
@@ -44,7 +44,7 @@ ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
     seal = excluded.seal,
     computed_at = excluded.computed_at,
     computed_by = excluded.computed_by
-RETURNING account_id, grain, period_start, version, computed_at, computed_by;
+RETURNING account_id, version, computed_at;
 
 -- name: stored_keys
 -- Which accounts, or of these accounts which, have a row for these periods: their payloads are kept exact even where the

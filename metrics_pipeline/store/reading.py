@@ -15,7 +15,7 @@ from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import check_account_id
 from metrics_pipeline.sql import query
-from metrics_pipeline.store.writer import with_header
+from metrics_pipeline.store.versioned import Versioned, with_header
 
 _EXPORT_BATCH = 1000
 
@@ -68,17 +68,15 @@ def read_stored(connection: Connection, account_id: int, period: Period) -> Stor
     return StoredPayload(_json_of(row), row.version, row.as_of, row.is_current, row.fingerprint, row.stale)
 
 
-def servable(
-    connection: Connection, periods: Sequence[Period], fingerprint: str, today: date
-) -> Iterator[tuple[Key, int, bytes]]:
-    """Key, version and JSON of the stored payloads of these periods that may be served today, streamed."""
+def servable(connection: Connection, periods: Sequence[Period], fingerprint: str, today: date) -> Iterator[Versioned]:
+    """The stored payloads of these periods that may be served today, streamed."""
     result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
         query("servable_payloads"), {**period_arrays(periods), "fingerprint": fingerprint}
     )
     for row in result:
         key = key_of(row)
         if (row.as_of, row.is_current) == (key[1].as_of(today), key[1].is_current(today)):
-            yield key, row.version, _json_of(row)
+            yield Versioned(key, row.version, _json_of(row))
 
 
 def servable_heads(
@@ -95,10 +93,10 @@ def servable_heads(
             yield key, row.version
 
 
-def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str) -> list[tuple[Key, int, bytes]]:
-    """Key, version and JSON of those of these stored payloads of closed periods that may be served."""
+def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str) -> list[Versioned]:
+    """Those of these stored payloads of closed periods that may be served."""
     rows = connection.execute(query("servable_payloads_of"), {**as_arrays(keys), "fingerprint": fingerprint})
-    return [(key_of(row), row.version, _json_of(row)) for row in rows if not row.is_current]
+    return [Versioned(key_of(row), row.version, _json_of(row)) for row in rows if not row.is_current]
 
 
 def stored_keys(connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None) -> set[Key]:
@@ -125,4 +123,4 @@ def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
 
 def _json_of(row: Row[tuple[Any, ...]]) -> bytes:
     """The payload as it was computed, to the byte."""
-    return with_header(row.payload.encode(), row)
+    return with_header(row.payload.encode(), row.version, row.computed_at, row.computed_by)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from metrics_pipeline.migrations.apply import migrate
-
 
 def test_dead_rows_are_vacuumed_by_number_in_queues_and_by_a_small_share_in_the_store(database):
     with database.engine.begin() as connection:
@@ -39,20 +37,3 @@ def test_payloads_are_compressed_only_where_they_would_not_fit_a_page(database, 
         assert stored.rowcount == 1
         size = connection.execute(text("SELECT pg_column_size(payload) FROM metrics.period_metrics")).scalar_one()
     assert (size < kilobytes * 512) == compressed
-
-
-@pytest.mark.parametrize("rows", [0, 1])
-def test_an_index_is_replaced_only_where_no_rows_have_to_be_read_for_it(database, rows):
-    """As when a database of an older version, or an application's own, is migrated."""
-    with database.engine.begin() as connection:
-        connection.execute(text("UPDATE metrics.schema_version SET version_num = '0010'"))
-        connection.execute(text("DROP INDEX expenses_account_date"))
-        connection.execute(text("CREATE INDEX expenses_account_date ON expenses (email_account_id, transaction_date)"))
-        connection.execute(
-            text("INSERT INTO expenses (amount, currency, transaction_date) SELECT 1, 'USD', now() LIMIT :rows"),
-            {"rows": rows},
-        )
-    migrate(database.engine)
-    with database.engine.begin() as connection:
-        made = connection.execute(text("SELECT pg_get_indexdef('expenses_account_date'::regclass)")).scalar_one()
-    assert ("INCLUDE" in made) == (rows == 0)

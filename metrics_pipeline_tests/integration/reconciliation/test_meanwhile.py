@@ -75,7 +75,7 @@ def test_what_commits_meanwhile_is_no_drift(world: Unwatched, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("owner", "name", "instead", "case"),
     [
-        (compare, "snapshot_transaction", each_statement_for_itself, CASES[0]),
+        (compare, "read_transaction", each_statement_for_itself, CASES[0]),
         (stored.Waiting, "covers", lambda _, account, *__: account < 0, CASES[1]),
         (reconciler.Reconciler, "_confirmed", lambda _, first, *__: first.drifts, CASES[2]),
     ],
