@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 from redis import Redis
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from metrics_pipeline.changes.marks import Marks, clear_marks
 from metrics_pipeline.chunk import ChunkWriter, Written
@@ -71,12 +71,12 @@ class Refresher:
         outcome = Outcome()
         timer = Timer(outcome.seconds)
         started = time.perf_counter()
-        with domain_errors(f"Refreshing {_describe(request)}"), self._snapshot() as snapshot:
+        with domain_errors(f"Refreshing {_describe(request)}"), self._snapshot() as (connection, snapshot):
             began = time.perf_counter()
-            with read_transaction(self._engine, snapshot) as connection:
-                marks, stages = read_work(connection, self._settings, request)
+            with read_transaction(self._engine, snapshot) as apart:
+                marks, stages = read_work(apart, self._settings, request)
             timer.add("plan", began)
-            contents = self._contents(snapshot, request, marks, stages, outcome, timer)
+            contents = self._contents(connection, snapshot, request, marks, stages, outcome, timer)
             writer = ChunkWriter(self._settings, self._engine, self._redis, request, before_commit)
             chunks = _chunked(contents, self._settings.chunk_payloads)
             _write_all(writer, chunks, snapshot, marks, outcome, progress)
@@ -93,6 +93,7 @@ class Refresher:
 
     def _contents(
         self,
+        connection: Connection,
         snapshot: str,
         request: RefreshRequest,
         marks: Marks,
@@ -106,18 +107,18 @@ class Refresher:
         for stage in stages:
             accounts = 0
             for account_ids in stage.portions:
-                with read_transaction(self._engine, snapshot) as connection:
-                    part = read_part(connection, stage, account_ids, marks)
-                    computation = Computation(
-                        connection,
-                        self._settings,
-                        stage.periods,
-                        request.today,
-                        account_ids,
-                        timer,
-                        part.traced,
-                        everybody=stage.everybody,
-                    )
+                with read_transaction(self._engine, snapshot) as apart:
+                    part = read_part(apart, stage, account_ids, marks)
+                computation = Computation(
+                    connection,
+                    self._settings,
+                    stage.periods,
+                    request.today,
+                    account_ids,
+                    timer,
+                    part.traced,
+                    everybody=stage.everybody,
+                )
                 accounts += len(computation.account_ids)
                 outcome.accounts = max(outcome.accounts, accounts)
                 outcome.accounts_to_do = max(outcome.accounts_to_do, accounts)
@@ -137,13 +138,14 @@ class Refresher:
         timer.add("renew", started)
 
     @contextmanager
-    def _snapshot(self) -> Iterator[str]:
-        """The name of a snapshot that transactions may share.
+    def _snapshot(self) -> Iterator[tuple[Connection, str]]:
+        """A transaction on one snapshot, and the name under which others can share it.
 
-        The one that keeps it looks at no table: an ALTER TABLE would wait for it, and our own writes for that one.
+        All expenses are read in it: nobody alters their tables until its end, as by the snapshot one that was rewritten
+        would be empty. It looks at none of ours: an ALTER TABLE would wait for it, and our own writes for that.
         """
         with read_transaction(self._engine) as connection:
-            yield connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+            yield connection, connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
 
 
 def _write_all(

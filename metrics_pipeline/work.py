@@ -26,7 +26,8 @@ Only = Mapping[Period, "set[int] | None"]
 """Of each period the accounts to compute; None: all that the request is about."""
 
 _ESTIMATES_ARE_WITHIN = 1.4
-"""By this factor, at most, the expenses on a page change in number from one look of VACUUM or ANALYZE to the next."""
+"""By how much the expenses on a page may differ in number from what VACUUM or ANALYZE last saw; autovacuum looks again
+when a tenth of a table has changed."""
 
 
 @dataclass(frozen=True)

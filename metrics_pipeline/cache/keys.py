@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 
 
 def encoded(version: int, fingerprint: bytes, payload: bytes) -> bytes:
+    """An entry as Redis has it."""
     return b"%0*d%b%b" % (VERSION_WIDTH, version, fingerprint, payload)
 
 
