@@ -175,9 +175,13 @@ class RunningUp:
     def held_run(self, asset: str, **tags: str) -> str:
         """A run that waits in the middle of its work, with `store_locked`."""
         run = self.launch(asset, **tags)
-        self.wait_for(run, "STARTED")  # others may wait for the table already: the monitor, a refresh
-        wait_until(self._waits, "the run to reach the table")
+        self.wait_in_the_middle(run)
         return run
+
+    def wait_in_the_middle(self, run_id: str) -> None:
+        """Wait until the run waits for the table, with `store_locked`."""
+        self.wait_for(run_id, "STARTED")  # others may wait for the table already: the monitor, a refresh
+        wait_until(self._waits, "the run to reach the table")
 
     def _waits(self) -> bool:
         with self.engine.connect() as observer:

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -60,10 +59,21 @@ def run(start) -> Callable[..., tuple[str, str]]:
     return done
 
 
-def runs_since(ui: RunningUp, moment: float) -> int:
+def submitted_runs(ui: RunningUp) -> list[str]:
+    """Runs that a command asked for, newest first; others are schedules' and the sensor's."""
+    submitted = (
+        "SELECT run_id FROM dagster.run_tags WHERE (key, value) = ('metrics/trigger', 'manual') ORDER BY id DESC"
+    )
     with ui.engine.connect() as connection:
-        since = "SELECT count(*) FROM dagster.runs WHERE extract(epoch FROM create_timestamp) > :moment"
-        return int(connection.execute(text(since), {"moment": moment}).scalar_one())
+        return list(connection.execute(text(submitted)).scalars())
+
+
+def held(ui: RunningUp, before: list[str]) -> str:
+    """The run submitted since, which waits in the middle of its work, with `store_locked`."""
+    wait_until(lambda: submitted_runs(ui) != before, "the run to be submitted")
+    run_id, *_ = submitted_runs(ui)
+    ui.wait_in_the_middle(run_id)
+    return run_id
 
 
 def version(ui: RunningUp, grain: Grain, start: date) -> int | None:
@@ -97,11 +107,13 @@ def test_force_publishes_anew_what_is_cached_and_unchanged(ui: RunningUp, run) -
 
 
 def test_here_computes_without_a_run(ui: RunningUp, run) -> None:
-    wait_until(lambda: not ui.has_runs_under_way(), "the runs of earlier tests")
-    began = time.time()
-    said, _ = run("calculate", "--account", 1, "--grain", "day", "--date", DAY, "--force", "--here", "--json")
+    before = submitted_runs(ui)
+    words = ("calculate", "--account", 1, "--grain", "day", "--date", DAY, "--force", "--json")
+    said, _ = run(*words, "--here")
     assert json.loads(said)["rewritten"] == 1
-    assert runs_since(ui, began) == 0
+    assert submitted_runs(ui) == before
+    run(*words)
+    assert submitted_runs(ui)[1:] == before
 
 
 def test_without_waiting_the_runs_ids_are_printed(ui: RunningUp, run) -> None:
@@ -117,9 +129,10 @@ def test_without_waiting_the_runs_ids_are_printed(ui: RunningUp, run) -> None:
 
 
 def test_interrupted_it_leaves_the_run_running_and_says_so(ui: RunningUp, start) -> None:
+    before = submitted_runs(ui)
     with ui.store_locked():
         command = start("calculate", "--account", 1, "--grain", "day", "--date", DAY, "--force")
-        wait_until(ui._waits, "the run to reach the table")
+        held(ui, before)
         command.send_signal(signal.SIGINT)
         _, remarked = command.communicate(timeout=30)
         assert command.returncode == 130
@@ -129,19 +142,18 @@ def test_interrupted_it_leaves_the_run_running_and_says_so(ui: RunningUp, start)
 
 
 def test_a_failed_run_is_told_with_its_reason_and_code_1(ui: RunningUp, start) -> None:
+    before = submitted_runs(ui)
     with ui.store_locked():
         command = start("calculate", "--account", 1, "--grain", "year", "--date", DAY, "--force")
-        wait_until(ui._waits, "the run to reach the table")
-        with ui.engine.connect() as connection:
-            newest = connection.execute(text("SELECT run_id FROM dagster.runs ORDER BY id DESC LIMIT 1")).scalar_one()
-        ui.terminate(newest)
+        run_id = held(ui, before)
+        ui.terminate(run_id)
         _, remarked = command.communicate(timeout=60)
     assert command.returncode == 1
-    assert f"Run {newest} (yearly_metrics_job) was cancelled" in remarked
+    assert f"Run {run_id} (yearly_metrics_job) was cancelled" in remarked
 
 
 @pytest.mark.parametrize("words", [("--here", "--no-wait"), ("--date", "1999-01-01")])
 def test_what_cannot_be_done_is_said_before_anything_is_submitted(ui: RunningUp, run, words) -> None:
-    began = time.time()
+    before = submitted_runs(ui)
     run("calculate", "--grain", "day", *words, expect=2)
-    assert runs_since(ui, began) == 0
+    assert submitted_runs(ui) == before
