@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
@@ -32,8 +31,9 @@ from metrics_pipeline.reconciliation.findings import ReconcileRequest, Reconcili
 from metrics_pipeline.reconciliation.reconciler import Reconciler
 from metrics_pipeline.reconciliation.spot_check import SpotCheck, spot_check
 from metrics_pipeline.refresh import Refresher
+from metrics_pipeline.renewal import Renewer
 from metrics_pipeline.settings import Settings
-from metrics_pipeline.store.reading import Selection, export, read_frame, servable
+from metrics_pipeline.store.reading import Selection, export, read_frame
 
 
 class Pipeline:
@@ -126,16 +126,12 @@ class Pipeline:
         return lost
 
     def warm(self, now: datetime | None = None) -> int:
-        """Publish the stored payloads of the warm window without computing. Returns how many."""
-        today = self.settings.today(now)
+        """Publish the stored payloads of the warm window without computing. Returns how many are cached now."""
+        today, outcome = self.settings.today(now), Outcome()
         periods = [period for grain in Grain for period in warm_window(grain, today)]
-        published = 0
-        with domain_errors("Warming the cache"), self.engine.connect() as connection:
-            payloads = servable(connection, periods, fingerprint(self.settings), today)
-            while batch := list(itertools.islice(payloads, self.settings.chunk_payloads)):
-                self._publisher.publish(batch, self.settings.ttl_background_seconds)
-                published += len(batch)
-        return published
+        with domain_errors("Warming the cache"):
+            Renewer(self.settings, self.engine, self.redis).renew(periods, RefreshRequest(periods, today), outcome)
+        return outcome.renewed + outcome.published
 
     def calculate(
         self,

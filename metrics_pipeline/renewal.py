@@ -1,9 +1,10 @@
-"""Keeping closed periods in the cache: what the store has of them lives on there without being computed."""
+"""Keeping stored payloads in the cache: what may be served of them lives on there without being computed."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from datetime import date
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -30,27 +31,30 @@ class Renewer:
         self._publisher = CheckedPublisher(engine, redis, self._fingerprint)
 
     def renew(self, periods: Sequence[Period], request: RefreshRequest, outcome: Outcome) -> None:
-        """Renew the entries of these closed periods; those that are not there are published from the store.
+        """Renew the entries of these periods; those that are not there are published from the store.
 
-        What it did is added to the outcome. Raises CacheUnavailable.
+        First all is read and renewed, then published: whoever alters our tables waits for a transaction that has read
+        them, and one that publishes would wait for him. What it did is added to the outcome. Raises CacheUnavailable.
         """
-        shard = request.shard
+        shard, today = request.shard, request.today
+        absent: list[Key] = []
         with self._engine.connect() as connection:
             heads = (
                 (key, version)
-                for key, version in servable_heads(connection, periods, self._fingerprint, request.account_ids)
+                for key, version in servable_heads(connection, periods, self._fingerprint, today, request.account_ids)
                 if shard is None or shard.holds(key[0])
             )
             accounts = ((id, list(of_account)) for id, of_account in itertools.groupby(heads, lambda head: head[0][0]))
             while batch := dict(itertools.islice(accounts, _ACCOUNTS_AT_ONCE)):
-                absent = renew(self._redis, batch, self._ttl_seconds)
-                outcome.renewed += sum(map(len, batch.values())) - len(absent)
-                for start in range(0, len(absent), self._at_once):
-                    self._publish(absent[start : start + self._at_once], outcome)
+                missing = renew(self._redis, batch, self._ttl_seconds)
+                outcome.renewed += sum(map(len, batch.values())) - len(missing)
+                absent += missing
+        for start in range(0, len(absent), self._at_once):
+            self._publish(absent[start : start + self._at_once], today, outcome)
 
-    def _publish(self, keys: Sequence[Key], outcome: Outcome) -> None:
+    def _publish(self, keys: Sequence[Key], today: date, outcome: Outcome) -> None:
         with self._engine.connect() as connection:
-            payloads = servable_of(connection, keys, self._fingerprint)
+            payloads = servable_of(connection, keys, self._fingerprint, today)
         if payloads:
             published, overtaken = self._publisher.publish(payloads, self._ttl_seconds)
             outcome.published += published.published

@@ -91,34 +91,3 @@ WHERE CAST(:account_ids AS bigint[]) IS NOT NULL
       AND expense.amount > -10000000000
     OFFSET 0
   );
-
--- name: servable_heads
--- Account by account, the versions of stored payloads of these periods that nothing says are stale.
-SELECT stored.account_id, stored.grain, stored.period_start, stored.version, stored.as_of, stored.is_current
-FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
-JOIN metrics.period_metrics AS stored USING (grain, period_start)
-WHERE stored.fingerprint = :fingerprint
-  AND (CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[])))
-  AND NOT EXISTS (
-    SELECT FROM metrics.stale_periods AS stale
-    WHERE stale.account_id IN (0, stored.account_id)
-      AND stale.grain = stored.grain
-      AND stale.period_start = stored.period_start
-  )
-ORDER BY stored.account_id;
-
--- name: servable_payloads_of
--- Those of these keys' stored payloads that nothing says are stale.
-SELECT
-    stored.account_id, stored.grain, stored.period_start, stored.payload, stored.version, stored.as_of,
-    stored.is_current, stored.fingerprint, stored.computed_at, stored.computed_by
-FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]))
-    AS wanted (account_id, grain, period_start)
-JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
-WHERE stored.fingerprint = :fingerprint
-  AND NOT EXISTS (
-    SELECT FROM metrics.stale_periods AS stale
-    WHERE stale.account_id IN (0, stored.account_id)
-      AND stale.grain = stored.grain
-      AND stale.period_start = stored.period_start
-  );

@@ -72,13 +72,29 @@ SELECT
 FROM metrics.period_metrics AS stored
 WHERE stored.account_id = :account_id AND stored.grain = :grain AND stored.period_start = :period_start;
 
--- name: servable_payloads
--- Stored payloads of these periods that nothing says are stale, for publishing without computing.
+-- name: servable_heads
+-- Account by account, the versions of stored payloads of these periods that nothing says are stale.
+SELECT stored.account_id, stored.grain, stored.period_start, stored.version, stored.as_of, stored.is_current
+FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
+JOIN metrics.period_metrics AS stored USING (grain, period_start)
+WHERE stored.fingerprint = :fingerprint
+  AND (CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[])))
+  AND NOT EXISTS (
+    SELECT FROM metrics.stale_periods AS stale
+    WHERE stale.account_id IN (0, stored.account_id)
+      AND stale.grain = stored.grain
+      AND stale.period_start = stored.period_start
+  )
+ORDER BY stored.account_id;
+
+-- name: servable_payloads_of
+-- Those of these keys' stored payloads that nothing says are stale.
 SELECT
     stored.account_id, stored.grain, stored.period_start, stored.payload, stored.version, stored.as_of,
     stored.is_current, stored.fingerprint, stored.computed_at, stored.computed_by
-FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
-JOIN metrics.period_metrics AS stored USING (grain, period_start)
+FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]))
+    AS wanted (account_id, grain, period_start)
+JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
 WHERE stored.fingerprint = :fingerprint
   AND NOT EXISTS (
     SELECT FROM metrics.stale_periods AS stale

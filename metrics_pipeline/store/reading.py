@@ -68,35 +68,23 @@ def read_stored(connection: Connection, account_id: int, period: Period) -> Stor
     return StoredPayload(_json_of(row), row.version, row.as_of, row.is_current, row.fingerprint, row.stale)
 
 
-def servable(connection: Connection, periods: Sequence[Period], fingerprint: str, today: date) -> Iterator[Versioned]:
-    """The stored payloads of these periods that may be served today, streamed."""
-    result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
-        query("servable_payloads"), {**period_arrays(periods), "fingerprint": fingerprint}
-    )
-    for row in result:
-        key = key_of(row)
-        if (row.as_of, row.is_current) == (key[1].as_of(today), key[1].is_current(today)):
-            yield Versioned(key, row.version, _json_of(row))
-
-
 def servable_heads(
-    connection: Connection, periods: Sequence[Period], fingerprint: str, account_ids: Sequence[int] | None
+    connection: Connection, periods: Sequence[Period], fingerprint: str, today: date, account_ids: Sequence[int] | None
 ) -> Iterator[tuple[Key, int]]:
-    """Key and version of the stored payloads of these closed periods that may be served, streamed by account."""
+    """Key and version of the stored payloads of these periods that may be served today, streamed by account."""
     wanted = None if account_ids is None else list(account_ids)
     result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
         query("servable_heads"), {**period_arrays(periods), "fingerprint": fingerprint, "account_ids": wanted}
     )
     for row in result:
-        key = key_of(row)
-        if (row.as_of, row.is_current) == (key[1].last_day, False):
-            yield key, row.version
+        if _speaks_of(row, today):
+            yield key_of(row), row.version
 
 
-def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str) -> list[Versioned]:
-    """Those of these stored payloads of closed periods that may be served."""
+def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str, today: date) -> list[Versioned]:
+    """Those of these stored payloads that may be served today."""
     rows = connection.execute(query("servable_payloads_of"), {**as_arrays(keys), "fingerprint": fingerprint})
-    return [Versioned(key_of(row), row.version, _json_of(row)) for row in rows if not row.is_current]
+    return [Versioned(key_of(row), row.version, _json_of(row)) for row in rows if _speaks_of(row, today)]
 
 
 def stored_keys(connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None) -> set[Key]:
@@ -119,6 +107,12 @@ def export(connection: Connection, selection: Selection, *, include_empty: bool)
 def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
     """The analysts' view as a DataFrame: one row per account, period and currency; money as Decimal."""
     return pd.read_sql(query("period_totals"), connection, params=selection.parameters(), coerce_float=False)
+
+
+def _speaks_of(row: Row[tuple[Any, ...]], today: date) -> bool:
+    """Whether the payload was computed as the period is today: up to the same day, still going on or closed."""
+    _, period = key_of(row)
+    return (row.as_of, row.is_current) == (period.as_of(today), period.is_current(today))
 
 
 def _json_of(row: Row[tuple[Any, ...]]) -> bytes:

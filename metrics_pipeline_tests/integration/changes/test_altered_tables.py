@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import text
 
 from metrics_pipeline import database as sessions
-from metrics_pipeline import refresh, work
+from metrics_pipeline import refresh, renewal, work
 from metrics_pipeline.errors import ConcurrentUpdate
 from metrics_pipeline.periods import Grain
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline_tests.end_to_end.running import wait_until
-from metrics_pipeline_tests.world import CURRENT, TODAY, World
+from metrics_pipeline_tests.world import CURRENT, NOW, TODAY, World
 
 WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')"
 
@@ -92,3 +92,21 @@ def test_a_table_that_stays_locked_ends_the_run_with_a_word(world, monkeypatch):
             pipeline.refresh(RefreshRequest(CURRENT, TODAY))
         other.rollback()
         assert pipeline.refresh(RefreshRequest(CURRENT, TODAY)).payloads == 3 * len(CURRENT)
+
+
+def test_the_store_can_be_altered_while_the_cache_is_warmed_from_it(world, monkeypatch):
+    world.spend(1, 10)
+    world.settle()
+    world.redis.flushdb()
+    found = renewal.renew
+    with ThreadPoolExecutor(1) as pool, Pipeline(world.pipeline.settings) as pipeline:
+        altering = Altering(world, pool, "metrics.period_metrics ADD COLUMN remark text")
+
+        def renew(*arguments):
+            altering.begin()
+            return found(*arguments)
+
+        monkeypatch.setattr(renewal, "renew", renew)
+        assert pipeline.warm(NOW) > 0
+        altering.done.result(10)
+    assert world.wrong() == []
