@@ -154,7 +154,7 @@ class System:
 
 @contextmanager
 def running_system(random: Random) -> Iterator[System]:
-    """Everything as on a fresh machine, in a temporary home; five accounts' expenses of forty days."""
+    """Everything as on a fresh machine, in a temporary home; five accounts' expenses of forty days, computed."""
     zone = zone_at_noon()
     with tempfile.TemporaryDirectory(prefix="mchaos-", dir="/tmp") as folder:
         today = load_settings(timezone=zone).today()
@@ -179,6 +179,7 @@ def running_system(random: Random) -> Iterator[System]:
                     set_up(connection, ACCOUNTS)
                     for _ in range(200):
                         edit(connection, random, accounts=ACCOUNTS, days=DAYS, today=settings.today())
+                pipeline.calculate(all_history=True)
                 with _up(home, log) as process:
                     system = System(settings, home, pipeline, process, log)
                     yield system

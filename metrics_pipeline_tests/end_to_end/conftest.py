@@ -19,8 +19,12 @@ import redis
 from sqlalchemy import text
 
 from metrics_pipeline.database import connect_engine
-from metrics_pipeline.periods import days_between
+from metrics_pipeline.periods import Grain, days_between
+from metrics_pipeline.pipeline import Pipeline
+from metrics_pipeline.planning.chosen import chosen_periods
+from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.services.embedded import ServiceUrls
+from metrics_pipeline.settings import load_settings
 from metrics_pipeline_tests.conftest import database_named, redis_database
 from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
 
@@ -41,7 +45,10 @@ def ui(servers: ServiceUrls, template: str) -> Iterator[RunningUp]:
 
 @contextmanager
 def up_on(servers: ServiceUrls, template: str, redis_url: str, **variables: str) -> Iterator[RunningUp]:
-    """The processes of `up` on a free port; three accounts spend 10, 20 and 30 a day for sixty days."""
+    """The processes of `up` on a free port; three accounts spend 10, 20 and 30 a day for sixty days.
+
+    All of it is computed before `up` starts: its first tick finds nothing to do.
+    """
     with (
         database_named(servers, f"metrics_test_{uuid.uuid4().hex[:12]}", template) as database_url,
         tempfile.TemporaryDirectory(prefix="metrics-up-", dir="/tmp") as home,
@@ -60,6 +67,12 @@ def up_on(servers: ServiceUrls, template: str, redis_url: str, **variables: str)
                 ),
                 {"days": [f"{day}T12:00Z" for day in days]},
             )
+        with Pipeline(load_settings(database_url=database_url, redis_url=redis_url)) as pipeline:
+            today = pipeline.settings.today()
+            pipeline.absorb_changes()
+            pipeline.tend_cache()
+            periods = chosen_periods(tuple(Grain), [], today, pipeline.settings.start_date, all_history=True)
+            pipeline.refresh(RefreshRequest(periods, today, computed_by="refresh"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -81,7 +94,7 @@ def up_on(servers: ServiceUrls, template: str, redis_url: str, **variables: str)
             )
         running = RunningUp(port, process, engine, client)
         try:
-            wait_until(lambda: process.poll() is not None or running.healthy(), "Dagster's processes")
+            wait_until(lambda: process.poll() is not None or running.healthy(), "Dagster's processes", 180)
             assert process.poll() is None, log.read_text()
             yield running
         finally:
