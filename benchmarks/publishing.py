@@ -28,7 +28,9 @@ class Rounds:
 
 
 def checked(redis: Redis, entries: Entries) -> None:
-    Publisher(redis).publish(entries, _MILLISECONDS / 1000)
+    done = Publisher(redis).publish(entries, _MILLISECONDS / 1000)
+    if done.superseded:
+        raise RuntimeError(f"{done.superseded:,} of {len(entries):,} entries met a newer version and were not set")
 
 
 def plain(redis: Redis, entries: Entries) -> None:

@@ -46,8 +46,8 @@ def test_a_person_materializes_and_backfills_in_the_ui(ui: RunningUp):
         "retention_nightly": "RUNNING",
     }
 
-    # What the sensor makes of the accounts' first rows is over before a person comes.
-    wait_until(ui.at_rest, "the refresh of everything", seconds=180)
+    # What other tests began is over before a person comes.
+    wait_until(ui.at_rest, "what other tests began", seconds=180)
 
     # One partition, some accounts, a range, and a config that cannot work; then a backfill of 40 days.
     february = date(2026, 2, 1)

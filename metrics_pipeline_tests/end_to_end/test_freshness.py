@@ -53,7 +53,7 @@ def pipeline(ui: RunningUp, servers: ServiceUrls) -> Iterator[Pipeline]:
             "FROM unnest(CAST(:accounts AS bigint[])) n, unnest(CAST(:days AS timestamptz[])) at",
             days=days,
         )
-        wait_until(ui.at_rest, "what the other accounts' rows began")
+        wait_until(ui.at_rest, "what other tests began")
         pipeline.calculate(all_history=True, account_ids=ACCOUNTS)
         yield pipeline
         unlogged(

@@ -26,8 +26,8 @@ TAGS = "SELECT value FROM dagster.run_tags WHERE run_id = :run AND key = :key"
 
 @pytest.fixture(autouse=True)
 def undisturbed(ui: RunningUp) -> None:
-    """What the sensor makes of the accounts' first rows is over."""
-    wait_until(ui.at_rest, "the refresh of everything", seconds=180)
+    """What earlier tests began is over."""
+    wait_until(ui.at_rest, "what earlier tests began", seconds=180)
 
 
 @pytest.fixture
