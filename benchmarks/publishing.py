@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from redis import Redis
 
 from metrics_pipeline.cache.keys import Entry
 from metrics_pipeline.cache.publisher import Publisher
+from metrics_pipeline.refresh import WRITERS
 
 Entries = list[tuple[str, bytes]]
 
@@ -25,6 +28,14 @@ class Rounds:
     def entries(self) -> Entries:
         version = next(self._version)
         return [(key, Entry(version, "0" * 16, payload).encode()) for key, payload in self._payloads]
+
+
+def in_chunks(publish: Callable[[Redis, Entries], None], redis: Redis, entries: Entries, chunk: int) -> None:
+    """As a run publishes: chunk by chunk, on the threads that store them."""
+    chunks = [entries[start : start + chunk] for start in range(0, len(entries), chunk)]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for done in [pool.submit(publish, redis, each) for each in chunks]:
+            done.result()
 
 
 def checked(redis: Redis, entries: Entries) -> None:

@@ -130,7 +130,7 @@ class Pipeline:
         today, outcome = self.settings.today(now), Outcome()
         periods = [period for grain in Grain for period in warm_window(grain, today)]
         with domain_errors("Warming the cache"):
-            Renewer(self.settings, self.engine, self.redis).renew(periods, RefreshRequest(periods, today), outcome)
+            Renewer(self.settings, self.engine, self.redis).renew(RefreshRequest(periods, today), outcome)
         return outcome.renewed + outcome.published
 
     def calculate(

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
@@ -31,7 +32,7 @@ from metrics_pipeline.work import Stage, read_part, read_work
 
 logger = logging.getLogger(__name__)
 
-_WRITERS = 4
+WRITERS = 4
 """Chunks that are stored at a time. Each waits most of the time: for PostgreSQL, Redis, and Python's own lock while
 payloads are being assembled. With two of them an hourly run took 40% longer."""
 
@@ -134,7 +135,7 @@ class Refresher:
         started = time.perf_counter()
         closed = [period for period in request.periods if not period.is_current(request.today)]
         if closed:
-            Renewer(self._settings, self._engine, self._redis).renew(closed, request, outcome)
+            Renewer(self._settings, self._engine, self._redis).renew(replace(request, periods=closed), outcome)
         timer.add("renew", started)
 
     @contextmanager
@@ -169,7 +170,7 @@ def _write_all(
                 progress(outcome)
 
     pending: set[Future[Written]] = set()
-    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="store") as pool:
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="store") as pool:
         for chunk in chunks:
             pending.add(pool.submit(writer.write, chunk, snapshot, marks))
             if len(pending) > _QUEUED:

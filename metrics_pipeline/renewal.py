@@ -13,7 +13,6 @@ from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.renewing import renew
 from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.metrics.compute import fingerprint
-from metrics_pipeline.periods import Period
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import servable_heads, servable_of
@@ -30,21 +29,21 @@ class Renewer:
         self._fingerprint = fingerprint(settings)
         self._publisher = CheckedPublisher(engine, redis, self._fingerprint)
 
-    def renew(self, periods: Sequence[Period], request: RefreshRequest, outcome: Outcome) -> None:
-        """Renew the entries of these periods; those that are not there are published from the store.
+    def renew(self, request: RefreshRequest, outcome: Outcome) -> None:
+        """Renew the entries of what is asked; those that are not there are published from the store.
 
         First all is read and renewed, then published: whoever alters our tables waits for a transaction that has read
         them, and one that publishes would wait for him. What it did is added to the outcome. Raises CacheUnavailable.
         """
-        shard, today = request.shard, request.today
+        shard, today, ids = request.shard, request.today, request.account_ids
         absent: list[Key] = []
         with self._engine.connect() as connection:
             heads = (
                 (key, version)
-                for key, version in servable_heads(connection, periods, self._fingerprint, today, request.account_ids)
+                for key, version in servable_heads(connection, request.periods, self._fingerprint, today, ids)
                 if shard is None or shard.holds(key[0])
             )
-            accounts = ((id, list(of_account)) for id, of_account in itertools.groupby(heads, lambda head: head[0][0]))
+            accounts = ((account, list(of_account)) for account, of_account in itertools.groupby(heads, lambda head: head[0][0]))
             while batch := dict(itertools.islice(accounts, _ACCOUNTS_AT_ONCE)):
                 missing = renew(self._redis, batch, self._ttl_seconds)
                 outcome.renewed += sum(map(len, batch.values())) - len(missing)

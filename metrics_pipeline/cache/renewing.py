@@ -12,14 +12,14 @@ from metrics_pipeline.cache.keys import VERSION_WIDTH, cache_key
 from metrics_pipeline.cache.publisher import TTL_JITTER
 from metrics_pipeline.changes.keys import Key
 
-# One call an account: its keys share a slot. Answers which of them, counted from 1, are absent or older.
+# One call an account: its keys share a slot. Answers which of them, counted from 1, are absent, older or no entry.
 _RENEW = f"""
 local absent = {{}}
 for n, key in ipairs(KEYS) do
-  local there = redis.call('GETRANGE', key, 0, {VERSION_WIDTH - 1})
+  local there = redis.pcall('GETRANGE', key, 0, {VERSION_WIDTH - 1})
   if there == ARGV[n + 1] then
     if redis.call('PTTL', key) < tonumber(ARGV[1]) then redis.call('PEXPIRE', key, ARGV[1]) end
-  elseif there < ARGV[n + 1] then
+  elseif type(there) ~= 'string' or there < ARGV[n + 1] then
     absent[#absent + 1] = n
   end
 end

@@ -49,7 +49,7 @@ STEPS = [
     Step("in a chunk, before its commit", "refresh", "chunk:write", "after", call=2),
     Step("after a commit, before publishing", "refresh", "chunk:CheckedPublisher.publish", call=2),
     Step("after an hourly commit, before publishing", "hourly", "chunk:CheckedPublisher.publish", call=2),
-    Step("in the middle of publishing", "refresh", "cache.publisher:Publisher._send", call=3),
+    Step("in the middle of publishing", "refresh", "cache.publisher:Publisher._set", call=3),
     Step("after publishing, before looking again", "refresh", "cache.checked:overtaken"),
     Step("after looking again, before clearing marks", "refresh", "chunk:clear_marks"),
     Step("after clearing marks of some", "refresh", "chunk:clear_marks", "after", call=2),

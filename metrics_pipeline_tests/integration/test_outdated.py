@@ -96,6 +96,14 @@ def test_a_newer_entry_is_left_alone_and_an_older_one_replaced(world):
     assert cached(world)[second.encode()] == stored
 
 
+def test_what_is_no_entry_is_replaced(world):
+    key, before = cache_key(1, FEBRUARY), cached(world)
+    world.redis.delete(key)
+    world.redis.lpush(key, "not an entry")
+    world.hourly(HOURLY)
+    assert cached(world)[key.encode()] == before[key.encode()]
+
+
 def test_an_entry_of_something_stale_is_not_renewed(world):
     first, second = (cache_key(account, FEBRUARY) for account in (1, 2))
     entry = world.redis.get(first)
@@ -105,7 +113,7 @@ def test_an_entry_of_something_stale_is_not_renewed(world):
     world.redis.expire(second, 60)
     done = Outcome()
     renewer = Renewer(world.pipeline.settings, world.pipeline.engine, world.redis)
-    renewer.renew([FEBRUARY], RefreshRequest([FEBRUARY], TODAY), done)
+    renewer.renew(RefreshRequest([FEBRUARY], TODAY), done)
     assert (done.renewed, done.published) == (1, 0)
     assert world.redis.ttl(first) <= 60 < world.redis.ttl(second)
 
