@@ -26,9 +26,10 @@ MONTH, YEAR = Period(Grain.MONTH, date(2025, 12, 1)), Period(Grain.YEAR, date(20
 HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
 CURRENT = [Period.holding(grain, TODAY) for grain in Grain]
 
+# Written out, for with parameters of a prepared statement the two years take 40% longer: it would be no floor.
 _FLOOR = """
 SELECT email_account_id, count(*), sum(amount) FROM expenses
-WHERE deleted_at IS NULL AND transaction_date >= %s AND transaction_date < %s GROUP BY 1
+WHERE deleted_at IS NULL AND transaction_date >= '{}' AND transaction_date < '{}' GROUP BY 1
 """
 _SAMPLE_OF_ACCOUNTS = 100
 _PUBLISHED = 50_000
@@ -53,7 +54,7 @@ class Benchmark:
             ("floor: year", YEAR.start, YEAR.end),
             ("floor: two years", FIRST, YEAR.end),
         ):
-            work = partial(self._query, _FLOOR, (first, end))
+            work = partial(self._query, _FLOOR.format(first, end))
             work()  # so that the data is in memory, as it is for what comes after
             found = self._meter.measure(self._runs, work)
             before = self.results.seconds(name)
@@ -211,8 +212,8 @@ class Benchmark:
         self._query("TRUNCATE metrics.period_metrics")
         self._query("CHECKPOINT")
 
-    def _query(self, statement: str, values: tuple[object, ...] = ()) -> None:
-        cursor = self._plain.execute(statement, values or None)
+    def _query(self, statement: str) -> None:
+        cursor = self._plain.execute(statement)
         if cursor.description:
             cursor.fetchall()
 

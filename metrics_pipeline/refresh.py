@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
@@ -25,6 +26,7 @@ from metrics_pipeline.database import domain_errors, read_transaction
 from metrics_pipeline.errors import CacheUnavailable
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.compute import Computation, Timer
+from metrics_pipeline.periods import Period
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest, check_covered
 from metrics_pipeline.renewal import Renewer
 from metrics_pipeline.settings import Settings
@@ -124,8 +126,8 @@ class Refresher:
                 outcome.accounts = max(outcome.accounts, accounts)
                 outcome.accounts_to_do = max(outcome.accounts_to_do, accounts)
                 outcome.rows_read += computation.rows_read
-                for n, period in enumerate(stage.periods, 1):
-                    yield from part.contents(computation, period)
+                for n, contents in enumerate(_one_ahead(partial(part.contents, computation), stage.periods), 1):
+                    yield from contents
                     outcome.share_done = (done + n / len(stage.periods)) / parts
                 del part, computation
                 done += 1
@@ -179,6 +181,19 @@ def _write_all(
         finish(wait(pending).done)
     if unpublished:
         raise unpublished[0]
+
+
+def _one_ahead(
+    contents_of: Callable[[Period], Iterator[Content]], periods: Sequence[Period]
+) -> Iterator[Iterator[Content]]:
+    """The contents of each period. While they are being taken, the next period's figures are computed on a thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="figures") as pool:
+        coming = pool.submit(contents_of, periods[0])
+        for following in [*periods[1:], None]:
+            contents = coming.result()
+            if following:
+                coming = pool.submit(contents_of, following)
+            yield contents
 
 
 def _chunked(contents: Iterator[Content], size: int) -> Iterator[list[Content]]:

@@ -16,8 +16,8 @@ from metrics_pipeline.metrics.texts import Chosen, Nullable, Texts, encoded, joi
 from metrics_pipeline.metrics.universe import Universe
 from metrics_pipeline.periods import Period
 
-_BLOCK = 1000
-"""Accounts whose texts are made together: enough to be fast, few enough to need little memory."""
+_BLOCK = 5000
+"""Accounts whose texts are made together, in some 50 MB. Of a fifth of them, the hourly run took a tenth longer."""
 
 
 class Content(NamedTuple):

@@ -95,7 +95,7 @@ class Computation:
     def contents(
         self, period: Period, *, only: Collection[int] | None = None, also: Collection[int] = ()
     ) -> Iterator[Content]:
-        """The payloads of a period.
+        """The payloads of a period: its figures are computed at once, its payloads written as they are taken.
 
         Those of the accounts in `only`; without it, when everybody was asked for: of the accounts
         with expenses in the period, of every active one while it is current, and of those in
@@ -104,7 +104,6 @@ class Computation:
         started = time.perf_counter()
         figures = compute_figures(self._facts, period, self._today)
         budgets = self._book.of_period(period, self._today)
-        started = self._timer.add("compute", started)
         assembler = PeriodAssembler(
             self._facts.universe,
             self._dimensions.account_currencies,
@@ -123,7 +122,12 @@ class Computation:
             if period.is_current(self._today):
                 needed = np.union1d(needed, np.flatnonzero(self._dimensions.active))
             positions = np.union1d(needed, _positions(ids, also))
-        for block in assembler.blocks(positions):
+        self._timer.add("compute", started)
+        return self._written(assembler.blocks(positions))
+
+    def _written(self, blocks: Iterator[list[Content]]) -> Iterator[Content]:
+        started = time.perf_counter()
+        for block in blocks:
             self._timer.add("assemble", started)
             yield from block
             started = time.perf_counter()
