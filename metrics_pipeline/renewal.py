@@ -43,7 +43,8 @@ class Renewer:
                 for key, version in servable_heads(connection, request.periods, self._fingerprint, today, ids)
                 if shard is None or shard.holds(key[0])
             )
-            accounts = ((account, list(of_account)) for account, of_account in itertools.groupby(heads, lambda head: head[0][0]))
+            by_account = itertools.groupby(heads, lambda head: head[0][0])
+            accounts = ((account, list(of_account)) for account, of_account in by_account)
             while batch := dict(itertools.islice(accounts, _ACCOUNTS_AT_ONCE)):
                 missing = renew(self._redis, batch, self._ttl_seconds)
                 outcome.renewed += sum(map(len, batch.values())) - len(missing)
