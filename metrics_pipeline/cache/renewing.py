@@ -12,7 +12,7 @@ from metrics_pipeline.cache.keys import VERSION_WIDTH, cache_key
 from metrics_pipeline.cache.publisher import TTL_JITTER
 from metrics_pipeline.changes.keys import Key
 
-# One call an account: its keys share a slot. Answers which of them, counted from 1, are absent, older or no entry.
+# One call an account. Answers which of them, counted from 1, are absent, older or no entry.
 _RENEW = f"""
 local absent = {{}}
 for n, key in ipairs(KEYS) do

@@ -50,7 +50,7 @@ class RefreshRequest:
 
 @dataclass
 class Outcome:
-    """What a refresh did. Seconds are wall-clock time by phase; storing overlaps assembling.
+    """What a refresh did. Seconds are wall-clock time by phase; computing, assembling and storing overlap.
 
     Attributes:
         accounts: computed so far; `accounts_to_do`: of how many.

@@ -11,7 +11,7 @@ from redis import Redis
 
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.cache.publisher import PUBLISHED_CHANNEL, Published, Publisher
-from metrics_pipeline.errors import CacheUnavailable
+from metrics_pipeline.errors import CacheUnavailable, MetricsPipelineError
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.services.redis import EmbeddedRedis
 
@@ -142,16 +142,17 @@ def test_what_is_no_entry_is_replaced(publisher: Publisher, redis_client: Redis)
     assert [cached(redis_client, n) for n in (1, 2, 3)] == [b"v1"] * 3
 
 
-def test_a_full_redis_is_said_to_be_full_and_the_connection_stays_usable(publisher: Publisher, redis_client: Redis):
-    connection = redis_client.client_id()
-    redis_client.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(CacheUnavailable, match="Publishing 120 payloads: Redis' memory is full"):
-            publisher.publish([entry(1, account_id=n) for n in range(1, 121)], HOUR)
-    finally:
-        redis_client.config_set("maxmemory", 0)
-    assert redis_client.client_id() == connection
-    assert publisher.publish([entry(2)], HOUR).published == 1
+def test_an_error_that_redis_gives_is_told_and_the_connection_stays_usable(redis_url: str, redis_client: Redis):
+    """A user who may not set anything, as long as that lasts."""
+    redis_client.acl_setuser("reader", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-set"])
+    with Redis.from_url(redis_url, username="reader", single_connection_client=True) as reader:
+        connection = reader.client_id()
+        with pytest.raises(MetricsPipelineError, match=r"Publishing 120 payloads: Redis refused .*can't run this command"):
+            Publisher(reader).publish([entry(1, account_id=n) for n in range(1, 121)], HOUR)
+        redis_client.acl_setuser("reader", commands=["+set"])
+        assert Publisher(reader).publish([entry(2)], HOUR).published == 1
+        assert reader.client_id() == connection
+    redis_client.acl_deluser("reader")
 
 
 def test_without_redis_the_error_is_transient_and_it_works_again_afterwards(tmp_path_factory: pytest.TempPathFactory):
