@@ -147,7 +147,7 @@ def test_an_error_that_redis_gives_is_told_and_the_connection_stays_usable(redis
     redis_client.acl_setuser("reader", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-set"])
     with Redis.from_url(redis_url, username="reader", single_connection_client=True) as reader:
         connection = reader.client_id()
-        with pytest.raises(MetricsPipelineError, match="Publishing 120 payloads: Redis refused .*can't run"):
+        with pytest.raises(MetricsPipelineError, match=r"Publishing 120 payloads: Redis refused .*can't run"):
             Publisher(reader).publish([entry(1, account_id=n) for n in range(1, 121)], HOUR)
         redis_client.acl_setuser("reader", commands=["+set"])
         assert Publisher(reader).publish([entry(2)], HOUR).published == 1
