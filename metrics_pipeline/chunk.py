@@ -44,7 +44,6 @@ class Written:
     cleared: list[datetime] = field(default_factory=list)
     retried: bool = False
     unpublished: CacheUnavailable | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class ChunkWriter:
@@ -60,10 +59,11 @@ class ChunkWriter:
         engine: Engine,
         redis: Redis,
         request: RefreshRequest,
+        timer: Timer,
         before_commit: Callable[[], None] | None = None,
     ) -> None:
         self._settings, self._engine, self._request = settings, engine, request
-        self._before_commit = before_commit
+        self._timer, self._before_commit = timer, before_commit
         # A chunk computed again after midnight speaks of the new day; a day that was asked for stays.
         self._follows_clock = request.today == settings.today()
         self._fingerprint = fingerprint(settings)
@@ -85,12 +85,12 @@ class ChunkWriter:
             (stored, rewritten), marks = self._again(chunk)
             retried = True
         written = Written(stored, rewritten, retried=retried)
-        started = Timer(written.seconds).add("store", started)
+        started = self._timer.add("store", started)
         try:
             self._publish(written, marks)
         except CacheUnavailable as error:
             written.unpublished = error
-        Timer(written.seconds).add("publish", started)
+        self._timer.add("publish", started)
         return written
 
     def _again(self, chunk: Sequence[Content]) -> tuple[Stored, Marks]:

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.changes.marks import Marks, read_marks
-from metrics_pipeline.metrics.assemble import Content
-from metrics_pipeline.metrics.compute import Computation, fingerprint
+from metrics_pipeline.metrics.compute import Block, Computation, fingerprint
 from metrics_pipeline.metrics.copied import read_bigints
 from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Period, start_of_day, window
@@ -20,7 +19,7 @@ from metrics_pipeline.planning.portions import expenses_within, portions
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.sql import query
-from metrics_pipeline.store.reading import stored_keys
+from metrics_pipeline.store.reading import accounts_with_rows
 
 Only = Mapping[Period, "set[int] | None"]
 """Of each period the accounts to compute; None: all that the request is about."""
@@ -65,8 +64,8 @@ class Part:
         """Accounts to compute even if inactive or gone."""
         return set().union(*(self._also(period) for period in self.stage.periods))
 
-    def contents(self, computation: Computation, period: Period) -> Iterator[Content]:
-        return computation.contents(period, only=self.stage.only[period], also=self._also(period))
+    def blocks(self, computation: Computation, period: Period) -> list[Block]:
+        return computation.blocks(period, only=self.stage.only[period], also=self._also(period))
 
     def _also(self, period: Period) -> set[int]:
         """A period that was emptied must not keep its old figures."""
@@ -75,10 +74,8 @@ class Part:
 
 
 def read_part(connection: Connection, stage: Stage, account_ids: Collection[int] | None, marks: Marks) -> Part:
-    stored: dict[Period, set[int]] = {}
-    for account_id, period in stored_keys(connection, stage.periods, account_ids):
-        stored.setdefault(period, set()).add(account_id)
-    return Part(stage, None if account_ids is None else frozenset(account_ids), marks, stored)
+    only = None if account_ids is None else frozenset(account_ids)
+    return Part(stage, only, marks, accounts_with_rows(connection, stage.periods, account_ids))
 
 
 def read_work(connection: Connection, settings: Settings, request: RefreshRequest) -> tuple[Marks, list[Stage]]:

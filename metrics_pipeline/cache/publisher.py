@@ -61,18 +61,13 @@ class Publisher:
 
         Raises CacheUnavailable when Redis is away. What was set by then stays: publishing again is safe.
         """
-        superseded = 0
-        with cache_errors(f"Publishing {len(entries)} payloads"):
+        with cache_errors(f"Publishing {len(entries)} payloads"), self._redis.pipeline(transaction=False) as calls:
             for start in range(0, len(entries), _BATCH):
-                superseded += self._set(entries[start : start + _BATCH], ttl_seconds)
+                keys, values = zip(*entries[start : start + _BATCH], strict=True)
+                lifetime_ms = int(ttl_seconds * 1000 * random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER))
+                # The text, not its hash, which a server that was restarted or flushed does not know.
+                calls.eval(_SET_IF_NOT_OLDER, len(keys), *keys, lifetime_ms, *values)
+            superseded = sum(calls.execute())
         return Published(
             published=len(entries) - superseded, superseded=superseded, bytes=sum(len(value) for _, value in entries)
         )
-
-    def _set(self, batch: Sequence[tuple[str, bytes]], ttl_seconds: float) -> int:
-        """Set what is not older; return how many were, and stayed."""
-        lifetime_ms = int(ttl_seconds * 1000 * random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER))
-        keys, values = zip(*batch, strict=True)
-        # The text, not its hash, which a server that was restarted or flushed does not know.
-        superseded: int = self._redis.eval(_SET_IF_NOT_OLDER, len(keys), *keys, lifetime_ms, *values)
-        return superseded

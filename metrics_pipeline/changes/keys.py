@@ -42,7 +42,11 @@ def _texts(period: Period) -> tuple[str, str]:
 
 
 def key_of(row: Row[tuple[Any, ...]]) -> Key:
-    return row.account_id, _period(row.grain, row.period_start)
+    return row.account_id, period_of(row)
+
+
+def period_of(row: Row[tuple[Any, ...]]) -> Period:
+    return _period(row.grain, row.period_start)
 
 
 @lru_cache(maxsize=10_000)

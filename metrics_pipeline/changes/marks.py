@@ -9,8 +9,8 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
-from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
-from metrics_pipeline.periods import Grain, Period
+from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays, period_of
+from metrics_pipeline.periods import Period
 from metrics_pipeline.planning.affected import EVERYBODY
 from metrics_pipeline.planning.refreshing import StalePeriod
 from metrics_pipeline.sql import query
@@ -69,7 +69,7 @@ def read_backlog(connection: Connection) -> list[StalePeriod]:
     """All periods that have a mark, by grain and start."""
     return [
         StalePeriod(
-            Period(Grain(row.grain), row.period_start),
+            period_of(row),
             row.accounts,
             row.everybody,
             row.first_changed_at,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection
@@ -24,26 +27,38 @@ from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.settings import Settings
 
+_BLOCK = 5000
+"""Accounts whose texts are made together, in some 40 MB. Of a fifth of them, the hourly run took a tenth longer."""
+
 FINGERPRINT_WIDTH = 16
 """Characters of a fingerprint: 64 bits in hexadecimal."""
 
 
 @dataclass
 class Timer:
-    """Seconds by phase, added up over many short stretches."""
+    """Seconds by phase, added up over many short stretches of several threads."""
 
     seconds: dict[str, float]
+    _lock: Lock = field(default_factory=Lock)
 
     def add(self, phase: str, since: float) -> float:
         now = time.perf_counter()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - since
+        with self._lock:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + now - since
         return now
+
+
+class Block(NamedTuple):
+    """Some payloads of one period, so many; `contents` writes them out, on any thread."""
+
+    size: int
+    contents: Callable[[], list[Content]]
 
 
 class Computation:
     """All periods of a request, computed from what one snapshot holds.
 
-    Reads everything when made; `contents` then needs no database.
+    Reads everything when made, and needs no database then.
     """
 
     def __init__(
@@ -92,10 +107,12 @@ class Computation:
         ids: list[int] = self._dimensions.account_ids.tolist()
         return ids
 
-    def contents(
-        self, period: Period, *, only: Collection[int] | None = None, also: Collection[int] = ()
-    ) -> Iterator[Content]:
-        """The payloads of a period: its figures are computed at once, its payloads written as they are taken.
+    def contents(self, period: Period, *, only: Collection[int] | None = None) -> list[Content]:
+        """The payloads of a period. `only` as in `blocks`."""
+        return [content for block in self.blocks(period, only=only) for content in block.contents()]
+
+    def blocks(self, period: Period, *, only: Collection[int] | None = None, also: Collection[int] = ()) -> list[Block]:
+        """The payloads of a period, whose figures are computed at once: their texts are most of the work.
 
         Those of the accounts in `only`; without it, when everybody was asked for: of the accounts
         with expenses in the period, of every active one while it is current, and of those in
@@ -123,14 +140,14 @@ class Computation:
                 needed = np.union1d(needed, np.flatnonzero(self._dimensions.active))
             positions = np.union1d(needed, _positions(ids, also))
         self._timer.add("compute", started)
-        return self._written(assembler.blocks(positions))
+        parts = [positions[first : first + _BLOCK] for first in range(0, positions.size, _BLOCK)]
+        return [Block(part.size, partial(self._assemble, assembler, part)) for part in parts]
 
-    def _written(self, blocks: Iterator[list[Content]]) -> Iterator[Content]:
+    def _assemble(self, assembler: PeriodAssembler, positions: Ints) -> list[Content]:
         started = time.perf_counter()
-        for block in blocks:
-            self._timer.add("assemble", started)
-            yield from block
-            started = time.perf_counter()
+        contents = assembler.contents(positions)
+        self._timer.add("assemble", started)
+        return contents
 
 
 def _positions(ids: Ints, wanted: Collection[int]) -> Ints:

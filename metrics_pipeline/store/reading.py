@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Row
 
-from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
+from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays, period_of
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import check_account_id
@@ -87,11 +87,13 @@ def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str, t
     return [Versioned(key_of(row), row.version, _json_of(row)) for row in rows if _speaks_of(row, today)]
 
 
-def stored_keys(connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None) -> set[Key]:
-    """The account and period of every stored row of these periods: of everybody, or of these accounts."""
+def accounts_with_rows(
+    connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None
+) -> dict[Period, set[int]]:
+    """Who has a stored row of each period that any has: of everybody, or of these accounts."""
     wanted = None if account_ids is None else sorted(account_ids)
-    rows = connection.execute(query("stored_keys"), {**period_arrays(periods), "account_ids": wanted})
-    return {key_of(row) for row in rows}
+    rows = connection.execute(query("accounts_with_rows"), {**period_arrays(periods), "account_ids": wanted})
+    return {period_of(row): set(row.account_ids) for row in rows}
 
 
 def export(connection: Connection, selection: Selection, *, include_empty: bool) -> Iterator[PeriodMetrics]:

@@ -152,16 +152,16 @@ def test_an_accounts_first_activation_brings_its_past(world):
 def test_an_upgrade_makes_older_rows_be_computed_again_current_periods_first(world, monkeypatch):
     """Another code version is another fingerprint. The next hourly run brings the window up to it, once."""
     order: list[Period] = []
-    contents = compute.Computation.contents
+    blocks = compute.Computation.blocks
 
     def watched(self, period, **options):
         order.append(period)
-        return contents(self, period, **options)
+        return blocks(self, period, **options)
 
     stored = [p for p in world.pipeline.export(include_empty=True) if Period(p.grain, p.period_start) in HOURLY]
     monkeypatch.setattr(compute, "CODE_VERSION", "next")
     monkeypatch.setattr(layout, "CODE_VERSION", "next")
-    monkeypatch.setattr(compute.Computation, "contents", watched)
+    monkeypatch.setattr(compute.Computation, "blocks", watched)
     with Pipeline(world.pipeline.settings) as upgraded:
         world.pipeline = upgraded
         outcome = world.hourly(HOURLY)
