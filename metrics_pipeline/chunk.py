@@ -140,8 +140,7 @@ class ChunkWriter:
             self._settings.ttl_on_demand_seconds if on_demand else self._settings.ttl_background_seconds,
             marks,
         )
-        with self._engine.begin() as connection:
-            written.cleared = clear_marks(connection, marks.of(payload.key for payload in written.payloads))
+        written.cleared = clear_marks(self._engine, marks.of(payload.key for payload in written.payloads))
 
 
 def _give_up(state: RetryCallState) -> tuple[Stored, Marks]:

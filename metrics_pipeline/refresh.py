@@ -84,8 +84,7 @@ class Refresher:
             if request.account_ids is None and request.shard is None:
                 # Only now: every account of these periods has been computed, and published, from the snapshot. A
                 # shard leaves wildcards to a run over everybody, as it can't know whether it is the last one.
-                with self._engine.begin() as closing:
-                    outcome.add_cleared(clear_marks(closing, marks.wildcards()))
+                outcome.add_cleared(clear_marks(self._engine, marks.wildcards()))
         if request.only_outdated:
             self._renew(request, outcome, timer)
         timer.add("total", started)

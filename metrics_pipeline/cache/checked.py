@@ -37,7 +37,7 @@ class CheckedPublisher:
             [(cache_key(*key), encoded(version, self._fingerprint, json)) for key, version, json in payloads],
             ttl_seconds,
         )
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             late = overtaken(connection, payloads, seen or Marks())
         if late:
             drop(self._redis, late)

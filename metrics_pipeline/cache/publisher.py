@@ -18,7 +18,7 @@ PUBLISHED_CHANNEL = "metrics:published:{%d}"
 """Of an account: tells the key of each entry that is new or has changed."""
 
 _BATCH = 50
-"""Entries of one call. Fewer are calls for nothing; with more a call exceeds what a socket holds, and waits for it."""
+"""Entries of one call: with fewer, and with more than a hundred, the server has more to do for each of them."""
 
 # The arguments are a lifetime and each key's value. Answers how many keys have a newer version. A key that has no entry
 # at all, but a list for example, is set like an absent one. The channel takes the account from the key's braces.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays, period_of
 from metrics_pipeline.periods import Period
@@ -54,7 +54,7 @@ def read_marks(connection: Connection, periods: Sequence[Period], account_ids: C
     return Marks({key_of(row): row.mark for row in rows})
 
 
-def clear_marks(connection: Connection, marks: Marks) -> list[datetime]:
+def clear_marks(engine: Engine, marks: Marks) -> list[datetime]:
     """Remove these marks where the token is still the same. Returns when the oldest change behind each was made.
 
     Called after the refreshed payloads are committed and published: a crash before leaves work, never a lie.
@@ -62,7 +62,8 @@ def clear_marks(connection: Connection, marks: Marks) -> list[datetime]:
     if not marks.tokens:
         return []
     tokens = {**as_arrays(marks.tokens), "marks": list(marks.tokens.values())}
-    return list(connection.execute(query("clear_marks"), tokens).scalars())
+    with engine.begin() as connection:
+        return list(connection.execute(query("clear_marks"), tokens).scalars())
 
 
 def read_backlog(connection: Connection) -> list[StalePeriod]:

@@ -117,7 +117,8 @@ def joined(texts: Texts, sizes: Ints) -> Texts:
     if isinstance(texts, pl.Series):
         owner = pl.Series(np.repeat(np.arange(sizes.size), sizes)).set_sorted()
         lists = pl.DataFrame({"owner": owner, "text": texts}).group_by("owner", maintain_order=True).agg("text")
-        return pl.repeat("", sizes.size, eager=True).scatter(lists["owner"], lists["text"].list.join(","))
+        texts = lists["text"].list.join(",")
+        return texts if sizes.all() else pl.repeat("", sizes.size, eager=True).scatter(lists["owner"], texts)
     rest = iter(texts)
     return [",".join(itertools.islice(rest, size)) for size in sizes.tolist()]
 
