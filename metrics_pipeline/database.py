@@ -30,8 +30,8 @@ def connect_engine(url: str, pool_size: int = 5) -> Engine:
     Sessions speak UTC, so that no result depends on the server's own time zone. A transaction in which a
     process stands still for a minute (a suspended machine) is ended by the server, as others wait for its rows.
     Nor does one wait for a table longer than that: an ALTER TABLE that it waits for may be waiting for this process.
-    A prepared statement is planned each time for what it is asked: with a plan from when the store was empty, filling it
-    took two minutes instead of a quarter of one.
+    A prepared statement is planned each time for what it is asked: with a plan from when the store was empty, filling
+    it took two minutes instead of a quarter of one.
     """
     return create_engine(
         url,

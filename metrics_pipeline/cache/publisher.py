@@ -20,6 +20,9 @@ PUBLISHED_CHANNEL = "metrics:published:{%d}"
 _BATCH = 50
 """Entries of one call: with fewer, and with more than a hundred, the server has more to do for each of them."""
 
+_AT_ONCE = 1000
+"""Entries that are sent before an answer is waited for: some two megabytes."""
+
 # The arguments are a lifetime and each key's value. Answers how many keys have a newer version. A key that has no entry
 # at all, but a list for example, is set like an absent one. The channel takes the account from the key's braces.
 _SET_IF_NOT_OLDER = f"""
@@ -61,13 +64,20 @@ class Publisher:
 
         Raises CacheUnavailable when Redis is away. What was set by then stays: publishing again is safe.
         """
-        with cache_errors(f"Publishing {len(entries)} payloads"), self._redis.pipeline(transaction=False) as calls:
+        superseded = 0
+        with cache_errors(f"Publishing {len(entries)} payloads"):
+            for start in range(0, len(entries), _AT_ONCE):
+                superseded += self._set(entries[start : start + _AT_ONCE], ttl_seconds)
+        return Published(
+            published=len(entries) - superseded, superseded=superseded, bytes=sum(len(value) for _, value in entries)
+        )
+
+    def _set(self, entries: Sequence[tuple[str, bytes]], ttl_seconds: float) -> int:
+        """Set what is not older; return how many were, and stayed."""
+        with self._redis.pipeline(transaction=False) as calls:
             for start in range(0, len(entries), _BATCH):
                 keys, values = zip(*entries[start : start + _BATCH], strict=True)
                 lifetime_ms = int(ttl_seconds * 1000 * random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER))
                 # The text, not its hash, which a server that was restarted or flushed does not know.
                 calls.eval(_SET_IF_NOT_OLDER, len(keys), *keys, lifetime_ms, *values)
-            superseded = sum(calls.execute())
-        return Published(
-            published=len(entries) - superseded, superseded=superseded, bytes=sum(len(value) for _, value in entries)
-        )
+            return sum(calls.execute())

@@ -99,7 +99,7 @@ def process_at(step: Step, number: signal.Signals, settings: Settings, then_day:
 
 
 def _work(step: Step, number: signal.Signals, same: dict[str, Any], then_day: int) -> None:
-    publisher._BATCH = 3  # so that a chunk is published in several batches
+    publisher._AT_ONCE = 3  # so that a chunk is published in several goes
     database._SESSION = database._SESSION.replace("60s", f"{LEASE_SECONDS:.0f}s")
     day = TODAY
     Settings.today = lambda self, now=None: day  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from metrics_pipeline.sql import query
 from metrics_pipeline_tests.world import CURRENT, TODAY, World
 
 USES = 12
-"""The driver prepares a statement that is used for the sixth time; PostgreSQL keeps a plan from five uses after that."""
+"""The driver prepares a statement that is used for the sixth time; five uses later PostgreSQL keeps a plan of it."""
 
 FILL = """
 INSERT INTO metrics.period_metrics
