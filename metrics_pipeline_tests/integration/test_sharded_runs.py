@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
+from metrics_pipeline.database import read_transaction
+from metrics_pipeline.metrics.compute import Computation, Timer
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.planning.shards import Shard
@@ -100,3 +103,14 @@ def test_portions_keep_to_their_accounts_whatever_is_marked(world):
     assert (outcome.accounts, outcome.payloads) == (7, 7 * len(CURRENT))
     world.settle()
     assert world.wrong() == []
+
+
+def test_payloads_that_wait_to_be_written_do_not_keep_the_expenses(world):
+    """A run's memory would grow by those of the portion before."""
+    world.spend(1, 10)
+    with read_transaction(world.pipeline.engine) as connection:
+        computation = Computation(connection, world.pipeline.settings, CURRENT, TODAY, None, Timer({}))
+    blocks, kept = computation.blocks(CURRENT[0]), weakref.ref(computation)
+    del computation
+    assert kept() is None
+    assert sum(len(block.contents()) for block in blocks) > 0
