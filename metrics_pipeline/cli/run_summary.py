@@ -76,7 +76,7 @@ def _table(runs: Mapping[Grain, Run]) -> Table:
 
 
 def _phases(runs: Mapping[Grain, Run]) -> str:
-    """Where the seconds went. Storing and publishing run beside computing, so the sum may be above the total."""
+    """Where the seconds went. What is written is written beside computing, so the sum may be above the total."""
     seconds: dict[str, float] = {}
     for run in runs.values():
         for phase, spent in run.outcome.seconds.items():

@@ -50,7 +50,7 @@ class RefreshRequest:
 
 @dataclass
 class Outcome:
-    """What a refresh did. Seconds are wall-clock time by phase; computing, assembling and storing overlap.
+    """What a refresh did. Seconds are by phase, added up over threads: all but planning and pulling overlap.
 
     Attributes:
         accounts: computed so far; `accounts_to_do`: of how many.

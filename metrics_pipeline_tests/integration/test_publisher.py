@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 from redis import Redis
 
+from metrics_pipeline.cache import publisher as publishing
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.cache.publisher import PUBLISHED_CHANNEL, Published, Publisher
 from metrics_pipeline.errors import CacheUnavailable, MetricsPipelineError
@@ -133,6 +134,13 @@ def test_listeners_hear_of_new_versions_only(publisher: Publisher, redis_client:
         assert [message["channel"] for message in messages] == [b"metrics:published:{7}"] * 2
         assert [message["data"] for message in messages] == [cache_key(7, MONTH).encode()] * 2
         assert heard.get_message(timeout=0.2) is None
+
+
+def test_newer_versions_are_counted_over_all_goes(publisher: Publisher, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(publishing, "_AT_ONCE", 3)
+    publisher.publish([entry(9, account_id=n) for n in range(1, 9)], HOUR)
+    again = publisher.publish([entry(5, account_id=n) for n in range(1, 11)], HOUR)
+    assert (again.superseded, again.published) == (8, 2)
 
 
 def test_what_is_no_entry_is_replaced(publisher: Publisher, redis_client: Redis):
