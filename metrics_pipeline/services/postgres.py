@@ -15,6 +15,7 @@ from psycopg.pq import PGconn, Ping
 from sqlalchemy import URL
 
 from metrics_pipeline.errors import ConfigurationError, DatabaseUnavailable
+from metrics_pipeline.services.memory import shared_buffers
 from metrics_pipeline.services.postgres_binaries import (
     let_server_user_in,
     let_server_user_run,
@@ -25,9 +26,8 @@ from metrics_pipeline.services.postgres_binaries import (
 from metrics_pipeline.services.processes import processes_in, stop_processes
 from metrics_pipeline.services.sockets import socket_folder
 
-# Written to postgresql.conf once, when the data folder is made: edit them there.
+# These and shared_buffers are written to postgresql.conf once, when the data folder is made: edit them there.
 INITIAL_SETTINGS = {
-    "shared_buffers": "256MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
@@ -128,7 +128,8 @@ class EmbeddedPostgres:
         # Any local connection is trusted, because only the owner and root can reach the socket's folder.
         arguments = ["-D", str(fresh), "-U", _NAME, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"]
         arguments += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        arguments += [f"--set={name}={value}" for name, value in INITIAL_SETTINGS.items()]
+        settings = {**INITIAL_SETTINGS, "shared_buffers": f"{shared_buffers()}MB"}
+        arguments += [f"--set={name}={value}" for name, value in settings.items()]
         run_program(programs / "initdb", arguments, user, fresh)
         fresh.rename(self.data)
 

@@ -116,6 +116,17 @@ def test_a_run_takes_as_many_statements_for_many_accounts_as_for_few(pipeline, m
     assert 8 < len(found[60].statements) <= 30 + 16 * ("only_outdated" in options)
 
 
+def test_named_accounts_take_as_many_statements_whether_two_or_sixty(pipeline, monkeypatch):
+    spend(pipeline, 60)
+    found = {}
+    for accounts in (2, 60):
+        outcome, work = refresh(pipeline, monkeypatch, RefreshRequest(CURRENT, TODAY, range(1, accounts + 1)))
+        assert (outcome.accounts, outcome.payloads) == (accounts, accounts * len(CURRENT))
+        found[accounts] = sorted(work.statements)
+    assert found[2] == found[60]
+    assert sum("expense.merchant_name" in statement for statement in found[60]) == 2  # half of them on each connection
+
+
 def test_portions_take_as_many_statements_each_and_read_no_row_twice(pipeline, monkeypatch):
     """A budget of 150 expenses: three of these accounts, each with ten more for itself."""
     spend(pipeline, 60)

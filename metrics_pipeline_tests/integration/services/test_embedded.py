@@ -24,6 +24,7 @@ from metrics_pipeline.errors import ConfigurationError
 from metrics_pipeline.services import postgres_binaries
 from metrics_pipeline.services import redis as redis_service
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, stop_services
+from metrics_pipeline.services.memory import shared_buffers
 from metrics_pipeline.services.postgres import EmbeddedPostgres
 from metrics_pipeline.services.processes import processes_in
 from metrics_pipeline.services.redis import EmbeddedRedis
@@ -92,6 +93,17 @@ def test_servers_are_private_and_keep_what_they_confirmed(home: Path) -> None:
     for private in (home / "redis", home / "redis" / "password", home / "redis" / "redis.conf"):
         assert private.stat().st_mode & 0o077 == 0
     assert (home / "postgres" / "data").stat().st_mode & 0o077 == 0
+
+
+def test_postgres_keeps_tables_in_a_quarter_of_the_memory(home: Path, tmp_path: Path) -> None:
+    urls = ensure_services(Settings(home=home))
+    assert ask(urls, f"SELECT pg_size_bytes(current_setting('shared_buffers')) = {shared_buffers()} * 1048576::bigint")
+    limits = [tmp_path / "none", tmp_path / "words", tmp_path / "number"]
+    limits[1].write_text("max\n")
+    assert shared_buffers(limits) == shared_buffers([]) <= psutil.virtual_memory().total / 4 / 2**20
+    for gigabytes, megabytes in ((1, 256), (0.1, 128), (1e6, shared_buffers([]))):
+        limits[2].write_text(f"{gigabytes * 2**30:.0f}\n")
+        assert shared_buffers(limits) == megabytes
 
 
 def test_redis_refuses_a_wrong_password(home: Path) -> None:
