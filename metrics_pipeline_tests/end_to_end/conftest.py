@@ -24,6 +24,7 @@ from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.chosen import chosen_periods
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.services.embedded import ServiceUrls
+from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.settings import load_settings
 from metrics_pipeline_tests.conftest import database_named, redis_database
 from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
@@ -41,6 +42,21 @@ FIRST_DAY = date(2026, 1, 1)
 def ui(servers: ServiceUrls, template: str) -> Iterator[RunningUp]:
     with up_on(servers, template, redis_database(servers)) as running:
         yield running
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Redis that a test may stop."""
+    redis = EmbeddedRedis(tmp_path_factory.mktemp("redis"))
+    redis.ensure()
+    yield redis
+    redis.stop()
+
+
+@pytest.fixture
+def redis_url(own_redis: EmbeddedRedis) -> str:
+    """The one that other tests empty is that of `ui` here, which would empty its cache itself a few seconds later."""
+    return own_redis.url
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from metrics_pipeline.cache.reader import Reading
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
-from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.source.sample import write_sample
 from metrics_pipeline_tests.dashboard_process import running_dashboard
 
@@ -43,18 +42,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def own_redis(tmp_path_factory) -> Iterator[EmbeddedRedis]:
-    """A Redis that a test may stop."""
-    redis = EmbeddedRedis(tmp_path_factory.mktemp("redis"))
-    redis.ensure()
-    yield redis
-    redis.stop()
-
-
-@pytest.fixture
-def pipeline(settings, own_redis) -> Iterator[Pipeline]:
+def pipeline(settings) -> Iterator[Pipeline]:
     """A sample of ten households, computed and published."""
-    with Pipeline(settings.model_copy(update={"redis_url": own_redis.url})) as pipeline:
+    with Pipeline(settings) as pipeline:
         today = settings.today()
         write_sample(pipeline.engine, accounts=10, months=3, today=today, zone=settings.zone)
         with pipeline.engine.begin() as connection:  # the sample ends at noon: there is something today at any hour
