@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sse_starlette import ServerSentEvent
 
 LOGGER = logging.getLogger(__name__)
-CHANNEL_PATTERN = "metrics:published:*"
+_CHANNELS = "metrics:{*}:*"  # a key's name, on which each new version of its entry is told
 _RETRY_SECONDS = 1.0
 _WAIT_SECONDS = 5.0
 
@@ -110,19 +110,19 @@ class LiveUpdates:
             self._url, socket_connect_timeout=2, socket_timeout=2 * _WAIT_SECONDS, health_check_interval=_WAIT_SECONDS
         )
         async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.psubscribe(CHANNEL_PATTERN)
+            await pubsub.psubscribe(_CHANNELS)
             self._turn(connected=True)
             while True:
                 # Each call also pings: a Redis that hangs is noticed, not waited for.
                 message = await pubsub.get_message(timeout=_WAIT_SECONDS)
                 if message is not None:
-                    self._hand_on(message["channel"], message["data"])
+                    self._hand_on(message["channel"].decode(errors="replace"))
 
-    def _hand_on(self, channel: bytes, key: bytes) -> None:
-        name = channel.decode(errors="replace").rpartition(":")[2].strip("{}")
-        if name.isdecimal():
-            for listener in self._listeners.get(int(name), ()):
-                listener.notify(key.decode(errors="replace"))
+    def _hand_on(self, key: str) -> None:
+        account = key.split(":")[1].strip("{}")
+        if account.isdecimal():
+            for listener in self._listeners.get(int(account), ()):
+                listener.notify(key)
 
     def _turn(self, *, connected: bool) -> None:
         if connected != self.connected:

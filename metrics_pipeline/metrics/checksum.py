@@ -1,7 +1,7 @@
 """Numbers by which changes are noticed: those of payloads, and those of expenses that nobody told of.
 
-Each expense becomes a 64-bit number of the columns that payloads depend on; those of a period are added up, wrapping
-around. Sums do not depend on the order of rows, and those of days add up to those of weeks, months and years.
+Each expense becomes a 64-bit number of the columns that payloads depend on; those of a period are added up, modulo
+2**64. Sums do not depend on the order of rows, and those of days add up to those of weeks, months and years.
 """
 
 from __future__ import annotations
@@ -45,13 +45,6 @@ def _scattered(value: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray
     value *= np.uint64(0x94D049BB133111EB)
     value ^= value >> np.uint64(31)
     return value
-
-
-def add_up(index: Ints, values: Ints, size: int) -> Ints:
-    """The wrapping sum of the values at each index."""
-    sums = np.zeros(size, np.int64)
-    np.add.at(sums, index, values)
-    return sums
 
 
 def content_hash(json: bytes) -> str:

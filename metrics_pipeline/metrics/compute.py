@@ -18,8 +18,8 @@ from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
 from metrics_pipeline.metrics.budgets import BudgetBook
 from metrics_pipeline.metrics.checksum import HASHED_BY
 from metrics_pipeline.metrics.dimensions import read_dimensions
+from metrics_pipeline.metrics.encode import encode
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.facts import encode
 from metrics_pipeline.metrics.figures import compute_figures
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
 from metrics_pipeline.metrics.pull import read_expenses

@@ -34,6 +34,13 @@ class Coded(NamedTuple):
     values: Ints
 
 
+class Places(NamedTuple):
+    """Distinct values of all blocks, and for each block the places of its own values among them."""
+
+    values: Ints
+    of_blocks: list[NDArray[np.int32]]
+
+
 class Example(NamedTuple):
     """Where an expense is found: one of this account's between two instants, in `pg_micros`."""
 
@@ -61,7 +68,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Expenses:
-    """Sums of earlier expenses, by day, and the expenses; in columns that are taken away one by one.
+    """Sums of earlier expenses, by day, and the expenses.
 
     Attributes:
         blocks: the sums are the first one.
@@ -80,21 +87,12 @@ class Expenses:
         """How many expenses are in each of the sums."""
         return self.blocks[0].columns["count"]
 
-    def take(self, name: str) -> NDArray[Any]:
-        """All of a column, which is gone from here then: there is not memory for both."""
-        return np.concatenate([block.columns.pop(name) for block in self.blocks])
-
-    def take_coded(self, name: str) -> Coded:
-        """The same of a coded column."""
-        parts = [block.coded.pop(name) for block in self.blocks]
-        number, values = pd.factorize(np.concatenate([part.values for part in parts]))
-        codes = np.empty(sum(part.codes.size for part in parts), np.int32)
-        place = first = 0
-        for part in parts:
-            own = number[first : first + part.values.size].astype(np.int32)
-            codes[place : place + part.codes.size] = own[part.codes]
-            place, first = place + part.codes.size, first + part.values.size
-        return Coded(codes, values)
+    def places(self, name: str) -> Places:
+        """The distinct values of a coded column."""
+        of_blocks = [block.coded[name].values for block in self.blocks]
+        codes, values = pd.factorize(np.concatenate(of_blocks))
+        ends = np.cumsum([own.size for own in of_blocks])
+        return Places(values, np.split(codes.astype(np.int32), ends[:-1]))
 
 
 class Decoder:
@@ -161,7 +159,7 @@ def _coded(column: Ints) -> Coded:
 
 
 def _apart(column: NDArray[Any]) -> NDArray[Any]:
-    """The same in memory of its own, which goes back to the system as soon as a column is taken.
+    """The same in memory of its own, which goes back to the system as soon as a block is done with.
 
     From the allocator's heap, where the columns' blocks lie mixed, 400 MB of ten million expenses' never do.
     """

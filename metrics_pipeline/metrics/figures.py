@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metrics_pipeline.metrics.exact import Ints, Percentages, divide_half_up, percentages, product_fits, sum_by
 from metrics_pipeline.metrics.facts import Facts
+from metrics_pipeline.metrics.many import ascending, distinct
 from metrics_pipeline.metrics.scope import SPARKLINE_DAYS, Range, sparkline_range, to_date_ranges, whole
 from metrics_pipeline.periods import Grain, Period, days_between
 
@@ -79,7 +80,7 @@ def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
     days = whole(period)
     pair_total, pair_count = facts.sums_of(days)
     total, count = universe.sum_pairs(pair_total), universe.sum_pairs(pair_count)
-    with ThreadPoolExecutor(1) as pool:  # sorting is half of the work and does not hold Python's lock
+    with ThreadPoolExecutor(1) as pool:  # sorting does not hold Python's lock
         order_statistics = pool.submit(_order_statistics, facts, days, pair_count)
         previous = _group_sums(facts, whole(period.shift(-1)))
         so_far = to_date_ranges(period, today)
@@ -137,28 +138,28 @@ def _order_statistics(facts: Facts, days: Range, pair_count: Ints) -> tuple[Ints
     largest = np.full(pair_count.size, np.iinfo(np.int64).min)
     np.minimum.at(smallest, pair, cents)
     np.maximum.at(largest, pair, cents)
-    by_amount = _sorted_within(universe.pair_group[pair], cents)
     count = universe.sum_pairs(pair_count)
-    end = np.cumsum(count)
-    low, high = end - count + (count - 1) // 2, end - count + count // 2
-    median = np.zeros(count.size, np.int64)
     some = count > 0
-    middle = by_amount[low[some]] + by_amount[high[some]]
+    first = (np.cumsum(count) - count)[some]
+    low, high = first + (count[some] - 1) // 2, first + count[some] // 2
+    median = np.zeros(count.size, np.int64)
+    middle = _sorted_within(universe.pair_group[pair], cents, np.stack([low, high])).sum(axis=0)
     median[some] = divide_half_up(middle, np.full(middle.size, 2))
     return smallest, largest, median
 
 
-def _sorted_within(group: Ints, cents: Ints) -> Ints:
-    """The amounts sorted by group, then amount: as one packed key where 63 bits hold it."""
+def _sorted_within(group: Ints, cents: Ints, places: Ints) -> Ints:
+    """What stands at these places when amounts are sorted by group, then amount: packed where 63 bits hold both."""
     if cents.size == 0:
-        return cents
+        return places
     least = int(cents.min())
     spread = int(cents.max()) - least + 1
-    if product_fits(group + 1, spread):
-        packed = group * spread + (cents - least)
-        packed.sort()
-        return packed % spread + least
-    return cents[np.lexsort((cents, group))]
+    if not product_fits(int(group.max()) + 1, spread):
+        return cents[np.lexsort((cents, group))[places]]
+    group *= spread
+    group += cents
+    group -= least
+    return ascending(group)[places] % spread + least
 
 
 def _change(now: tuple[Ints, Ints], previous: tuple[Ints, Ints]) -> ChangeFigures:
@@ -226,10 +227,8 @@ def _by_account(facts: Facts, index: NDArray[Any], values: Ints) -> Ints:
 
 
 def _unique_merchants(facts: Facts, days: Range) -> Ints:
-    visits = facts.visit[facts.rows_of(days)]
-    seen = np.zeros(facts.visit_account.size, bool)
-    seen[visits[visits >= 0]] = True
-    return np.bincount(facts.visit_account[seen], minlength=facts.universe.account_ids.size)
+    visits = distinct(facts.visit[facts.rows_of(days)])
+    return np.bincount(visits[visits >= 0] // facts.merchants, minlength=facts.universe.account_ids.size)
 
 
 def _unique_categories(facts: Facts, pair_count: Ints) -> Ints:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from metrics_pipeline.metrics.dimensions import NO_CATEGORY, Dimensions
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.expenses import Coded
 
 _SMALL_TABLE = 2**16
 """A table over all codes may have so many entries; more only if there are as many expenses."""
@@ -63,50 +62,56 @@ class Universe:
         return np.add.reduceat(by_pair, self.first_pair[:-1]) if by_pair.size else by_pair
 
 
-def number_pairs(
-    dimensions: Dimensions, currencies: list[str], account: NDArray[Any], currency: NDArray[Any], category: Coded
-) -> tuple[Universe, NDArray[np.int32]]:
-    """The universe, with a pair for every budget and its categories too, and the pair of each expense.
+class PairNumbering:
+    """Codes of pairs, by which they are numbered once all are known."""
 
-    `account` and `currency` are positions.
-    """
-    names = dimensions.category_names
-    ids = {*category.values.tolist()} | {id for budget in dimensions.budgets for id in budget.category_ids}
-    ids.discard(NO_CATEGORY)
-    categories: list[int | None] = [*sorted(ids, key=lambda id: (names.get(id, ""), id)), None]
-    position = {NO_CATEGORY if id is None else id: n for n, id in enumerate(categories)}
+    def __init__(self, dimensions: Dimensions, currencies: list[str], category_ids: Ints) -> None:
+        """`category_ids`: those of expenses; budgets' own are among the pairs too."""
+        names = dimensions.category_names
+        ids = {*category_ids.tolist()} | {id for budget in dimensions.budgets for id in budget.category_ids}
+        ids.discard(NO_CATEGORY)
+        self._dimensions, self._currencies = dimensions, currencies
+        self._categories: list[int | None] = [*sorted(ids, key=lambda id: (names.get(id, ""), id)), None]
+        self._end = dimensions.account_ids.size * len(currencies) * len(self._categories)
+        self.dtype = smallest_integer(self._end)
+        self._position = {NO_CATEGORY if id is None else id: n for n, id in enumerate(self._categories)}
+        self._position_of = np.array([self._position[id] for id in category_ids.tolist()], self.dtype)
 
-    accounts = dimensions.account_ids.size
-    account_position = {int(id): n for n, id in enumerate(dimensions.account_ids)}
-    wanted = [
-        (account_position[budget.account_id] * len(currencies) + currencies.index(budget.currency)) * len(categories)
-        + position[id]
-        for budget in dimensions.budgets
-        if budget.account_id in account_position
-        for id in budget.category_ids or (NO_CATEGORY,)
-    ]
-    end = accounts * len(currencies) * len(categories)
-    integer = smallest_integer(end)
-    code = account.astype(integer)
-    code *= len(currencies)
-    code += currency
-    code *= len(categories)
-    code += np.array([position[id] for id in category.values.tolist()], integer)[category.codes]
-    pair_codes, pair = _numbered(code, np.array(wanted, integer), end)
-    group_codes, pair_group = np.unique(pair_codes // len(categories), return_inverse=True)
-    return (
-        Universe(
-            account_ids=dimensions.account_ids,
-            currencies=currencies,
-            categories=categories,
-            category_names=names,
+    def codes(self, account: NDArray[Any], currency: NDArray[Any], category: NDArray[Any]) -> NDArray[Any]:
+        """Of expenses: account and currency are positions, and so is the category among the given ids."""
+        code = account.astype(self.dtype)
+        code *= len(self._currencies)
+        code += currency
+        code *= len(self._categories)
+        code += self._position_of[category]
+        return code
+
+    def universe(self, codes: NDArray[Any]) -> tuple[Universe, NDArray[np.int32]]:
+        """What is computed, with a pair for every budget and its categories too; and the pair of each code."""
+        pair_codes, pair = _numbered(codes, np.array(self._of_budgets(), self.dtype), self._end)
+        group_codes, pair_group = np.unique(pair_codes // len(self._categories), return_inverse=True)
+        universe = Universe(
+            account_ids=self._dimensions.account_ids,
+            currencies=self._currencies,
+            categories=self._categories,
+            category_names=self._dimensions.category_names,
             pair_group=pair_group,
-            pair_category=pair_codes % len(categories),
-            group_account=group_codes // max(len(currencies), 1),
-            group_currency=group_codes % max(len(currencies), 1),
-        ),
-        pair,
-    )
+            pair_category=pair_codes % len(self._categories),
+            group_account=group_codes // max(len(self._currencies), 1),
+            group_currency=group_codes % max(len(self._currencies), 1),
+        )
+        return universe, pair
+
+    def _of_budgets(self) -> list[int]:
+        account = {int(id): n for n, id in enumerate(self._dimensions.account_ids)}
+        return [
+            (account[budget.account_id] * len(self._currencies) + self._currencies.index(budget.currency))
+            * len(self._categories)
+            + self._position[id]
+            for budget in self._dimensions.budgets
+            if budget.account_id in account
+            for id in budget.category_ids or (NO_CATEGORY,)
+        ]
 
 
 def smallest_integer(end: int) -> np.dtype[Any]:

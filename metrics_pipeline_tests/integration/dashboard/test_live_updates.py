@@ -56,14 +56,14 @@ def test_pages_are_told_when_redis_goes_and_comes_back(redis_url, redis_client):
             redis_client.client_kill_filter(_type="pubsub")
             assert await next_event(events) == ("connection", "away")
             assert await next_event(events) == ("connection", "live")
-            redis_client.publish("metrics:published:{1}", "key")
-            assert await next_event(events) == ("published", '["key"]')
+            redis_client.publish("metrics:{1}:day:2026-01-01", "7")
+            assert await next_event(events) == ("published", '["metrics:{1}:day:2026-01-01"]')
             await events.aclose()
 
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("channel", ["metrics:published:{}", "metrics:published:{x}", "metrics:published:{2}"])
+@pytest.mark.parametrize("channel", ["metrics:{}:this", "metrics:{x}:this", "metrics:{2}:this", "metrics:{ 1}x:this"])
 def test_what_is_not_for_the_account_is_not_told(redis_url, redis_client, channel):
     async def story() -> None:
         live = LiveUpdates(redis_url)
@@ -71,9 +71,9 @@ def test_what_is_not_for_the_account_is_not_told(redis_url, redis_client, channe
             await until_connected(live)
             events = live.events(1, None)
             await next_event(events)
-            redis_client.publish(channel, "not this")
-            redis_client.publish("metrics:published:{1}", "this")
-            assert await next_event(events) == ("published", '["this"]')
+            redis_client.publish(channel, "7")
+            redis_client.publish("metrics:{1}:that", "7")
+            assert await next_event(events) == ("published", '["metrics:{1}:that"]')
             await events.aclose()
 
     asyncio.run(story())

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_pipeline.metrics.checksum import add_up, checksums
+from metrics_pipeline.metrics.checksum import checksums
+from metrics_pipeline.metrics.exact import sum_by
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ROWS = st.lists(st.tuples(*[INT64] * 5), min_size=1, max_size=30)
@@ -12,7 +13,7 @@ ROWS = st.lists(st.tuples(*[INT64] * 5), min_size=1, max_size=30)
 
 def total(rows: list[tuple[int, ...]]) -> int:
     columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)]
-    return int(add_up(np.zeros(len(rows), np.int64), checksums(*columns), 1)[0])
+    return int(sum_by(np.zeros(len(rows), np.int64), checksums(*columns), 1)[0])
 
 
 def test_it_is_the_same_in_every_run() -> None:

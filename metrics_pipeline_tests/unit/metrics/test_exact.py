@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_pipeline.metrics.exact import divide_half_up, percentages, product_fits, sum_by
+from metrics_pipeline.metrics import exact
+from metrics_pipeline.metrics.exact import divide_half_up, percentages, product_fits, sum_by, sum_in_blocks
 
 LARGEST = 2**63 - 1
 int64s = st.integers(-LARGEST, LARGEST)
@@ -47,6 +48,22 @@ def test_sums_are_exact_beyond_what_a_float_holds(cells: list[tuple[int, int]]) 
     for (index, _), value in zip(cells, values, strict=True):
         expected[index] += value
     assert sums.tolist() == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), int64s)), st.integers(0, 9), st.integers(0, 9))
+def test_some_rows_are_added_up_and_counted_whatever_a_block_is(
+    cells: list[tuple[int, int]], first: int, count: int
+) -> None:
+    index, values = (np.array([cell[n] for cell in cells], np.int64) for n in (0, 1))
+    some = slice(first, min(first + count, len(cells)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "_BLOCK", 3)
+        sums = sum_in_blocks(some, index.__getitem__, values, 6)
+        counts = sum_in_blocks(some, index.__getitem__, None, 6)
+    for each in range(6):
+        expected = [value for at, value in cells[some] if at == each]
+        assert (int(sums[each]) - sum(expected)) % 2**64 == 0
+        assert counts[each] == len(expected)
 
 
 def test_a_sum_just_above_a_floats_precision_is_exact() -> None:

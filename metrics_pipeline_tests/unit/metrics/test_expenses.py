@@ -41,15 +41,19 @@ def test_blocks_add_up_to_the_whole(drawn: list[tuple[int, ...]], data: st.DataO
     kept = [row for row in read if row[0] in ACCOUNTS]
     expenses = Expenses([decoder().sums([]), *blocks], {})
     assert (expenses.rows_read, expenses.sum_counts.size) == (len(read), 0)
-    assert [int(ACCOUNTS[place]) for place in expenses.take("account")] == [row[0] for row in kept]
-    assert expenses.take("cents").tolist() == [row[3] for row in kept]
+    account, cents, day, checksum = (
+        np.concatenate([block.columns[name] for block in expenses.blocks])
+        for name in ("account", "cents", "day", "checksum")
+    )
+    assert ACCOUNTS[account].tolist() == [row[0] for row in kept]
+    assert cents.tolist() == [row[3] for row in kept]
     for name, n in (("category", 1), ("kind", 2), ("merchant", 4)):
-        codes, values = expenses.take_coded(name)
-        assert values[codes].tolist() == [row[n] for row in kept]
+        values, places = expenses.places(name)
+        found = [values[own[block.coded[name].codes]] for block, own in zip(expenses.blocks, places, strict=True)]
+        assert np.concatenate(found).tolist() == [row[n] for row in kept]
         assert sorted(values.tolist()) == sorted({row[n] for row in kept})
-    day = expenses.take("day")
     _, category, kind, cents, merchant, _ = columns(ROW_FIELDS, kept).values()
-    assert expenses.take("checksum").tolist() == checksums(category, kind, cents, merchant, day.astype(int)).tolist()
+    assert checksum.tolist() == checksums(category, kind, cents, merchant, day.astype(int)).tolist()
     for block in blocks:
         assert all(
             (account_id, at) in {(row[0], row[5]) for row in kept} for account_id, at, _ in block.examples.values()
@@ -74,6 +78,6 @@ def test_sums_stand_in_the_order_of_days_without_those_of_other_accounts() -> No
     assert expenses.rows_read == 4
     assert block.examples == {7: Example(3, 10, 20), 6: Example(8, 20, 30)}
     assert expenses.sum_counts.tolist() == [1, 2, 3]
-    assert [expenses.take(name).tolist() for name in ("account", "day", "cents", "checksum")] == [
+    assert [block.columns[name].tolist() for name in ("account", "day", "cents", "checksum")] == [
         [0, 1, 2], [740_001, 740_002, 740_002], [300, 500, 800], [0, 0, 0]
     ]  # fmt: skip

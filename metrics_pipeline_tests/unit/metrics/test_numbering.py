@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_pipeline.metrics import facts, universe
+from metrics_pipeline.metrics import universe
 from metrics_pipeline.metrics.dimensions import Dimensions
-from metrics_pipeline.metrics.expenses import Coded
+from metrics_pipeline.metrics.encode import VisitNumbering
+from metrics_pipeline.metrics.universe import PairNumbering
 
 codes_below_1000 = st.lists(st.integers(0, 999), max_size=40)
 
@@ -32,13 +33,8 @@ positions = st.lists(st.tuples(st.sampled_from([0, 1, 21_475, MANY - 1]), st.int
 def test_pairs_of_more_accounts_and_categories_than_32_bits_hold_are_told_apart(rows: list[tuple[int, int]]) -> None:
     ids = np.arange(MANY)
     account, category = (np.array([row[n] for row in rows], np.int32) for n in (0, 1))
-    found, pair = universe.number_pairs(
-        Dimensions(ids, ["USD"] * MANY, ids >= 0, {}, []),
-        ["USD"],
-        account,
-        np.zeros_like(account),
-        Coded(category, ids),
-    )
+    numbering = PairNumbering(Dimensions(ids, ["USD"] * MANY, ids >= 0, {}, []), ["USD"], ids)
+    found, pair = numbering.universe(numbering.codes(account, np.zeros_like(account), category))
     group = found.pair_group[pair]
     assert found.group_account[group].tolist() == account.tolist()
     assert [found.categories[place] for place in found.pair_category[pair]] == category.tolist()
@@ -48,8 +44,9 @@ def test_pairs_of_more_accounts_and_categories_than_32_bits_hold_are_told_apart(
 @given(positions)
 def test_visits_of_more_accounts_to_merchants_than_32_bits_hold_are_told_apart(rows: list[tuple[int, int]]) -> None:
     account, merchant = (np.array([row[n] for row in rows], np.int32) for n in (0, 1))
-    visit, whose = facts._number_visits(account, Coded(merchant, np.arange(MANY)))
+    numbering = VisitNumbering(MANY, np.arange(MANY))
+    visit = numbering.codes(account, merchant)
     some = merchant > 0  # the first value is that of no merchant
     assert (visit >= 0).tolist() == some.tolist()
-    assert whose[visit[some]].tolist() == account[some].tolist()
+    assert (visit[some] // numbering.merchants).tolist() == account[some].tolist()
     assert len(set(visit[some].tolist())) == len({row for row in rows if row[1]})
