@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -80,16 +79,11 @@ def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
     days = whole(period)
     pair_total, pair_count = facts.sums_of(days)
     total, count = universe.sum_pairs(pair_total), universe.sum_pairs(pair_count)
-    with ThreadPoolExecutor(1) as pool:  # sorting does not hold Python's lock
-        order_statistics = pool.submit(_order_statistics, facts, days, pair_count)
-        previous = _group_sums(facts, whole(period.shift(-1)))
-        so_far = to_date_ranges(period, today)
-        series = _series(facts, period)
-        sparkline = facts.series(sparkline_range(period, today), np.arange(SPARKLINE_DAYS), SPARKLINE_DAYS)
-        spark_counts = _group_sums(facts, sparkline_range(period, today))[1]
-        unique_merchants = _unique_merchants(facts, days)
-        status_counts, checksum = facts.status_counts(days), facts.checksums_of(days)
-    smallest, largest, median = order_statistics.result()
+    previous = _group_sums(facts, whole(period.shift(-1)))
+    so_far = to_date_ranges(period, today)
+    sparkline = facts.series(sparkline_range(period, today), np.arange(SPARKLINE_DAYS), SPARKLINE_DAYS)
+    spark_counts = _group_sums(facts, sparkline_range(period, today))[1]
+    smallest, largest, median = _order_statistics(facts, days, pair_count)
     uncategorized = pair_count * (universe.pair_category == len(universe.categories) - 1)
     return PeriodFigures(
         period=period,
@@ -102,16 +96,16 @@ def compute_figures(facts: Facts, period: Period, today: date) -> PeriodFigures:
         trend=_change((total, count), previous),
         to_date=_change(_group_sums(facts, so_far[0]), _group_sums(facts, so_far[1])) if so_far else None,
         categories=_categories(facts, total, pair_total, pair_count, smallest, largest),
-        series=series,
+        series=_series(facts, period),
         sparkline=sparkline,
         sparkline_average=divide_half_up(sparkline.sum(axis=1), np.full(len(sparkline), SPARKLINE_DAYS)),
         has_expenses=(count > 0) | (previous[1] > 0) | (spark_counts > 0),
         transaction_count=_by_account(facts, universe.group_account, count),
-        unique_merchants=unique_merchants,
+        unique_merchants=_unique_merchants(facts, days),
         unique_categories=_unique_categories(facts, pair_count),
         uncategorized=_by_account(facts, universe.group_account[universe.pair_group], uncategorized),
-        status_counts=status_counts,
-        checksum=checksum,
+        status_counts=facts.status_counts(days),
+        checksum=facts.checksums_of(days),
     )
 
 

@@ -26,15 +26,16 @@ def test_codes_are_numbered_in_order_whichever_way(small_table: int, codes: list
 MANY = 100_000
 """Of each of two kinds: their pairs do not fit into 32 bits."""
 
+IDS = np.arange(MANY)
+PAIRS = PairNumbering(Dimensions(IDS, ["USD"] * MANY, IDS >= 0, {}, []), ["USD"], IDS)
+
 positions = st.lists(st.tuples(st.sampled_from([0, 1, 21_475, MANY - 1]), st.integers(0, MANY - 1)), max_size=20)
 
 
 @given(positions)
 def test_pairs_of_more_accounts_and_categories_than_32_bits_hold_are_told_apart(rows: list[tuple[int, int]]) -> None:
-    ids = np.arange(MANY)
     account, category = (np.array([row[n] for row in rows], np.int32) for n in (0, 1))
-    numbering = PairNumbering(Dimensions(ids, ["USD"] * MANY, ids >= 0, {}, []), ["USD"], ids)
-    found, pair = numbering.universe(numbering.codes(account, np.zeros_like(account), category))
+    found, pair = PAIRS.universe(PAIRS.codes(account, np.zeros_like(account), category))
     group = found.pair_group[pair]
     assert found.group_account[group].tolist() == account.tolist()
     assert [found.categories[place] for place in found.pair_category[pair]] == category.tolist()
@@ -44,7 +45,7 @@ def test_pairs_of_more_accounts_and_categories_than_32_bits_hold_are_told_apart(
 @given(positions)
 def test_visits_of_more_accounts_to_merchants_than_32_bits_hold_are_told_apart(rows: list[tuple[int, int]]) -> None:
     account, merchant = (np.array([row[n] for row in rows], np.int32) for n in (0, 1))
-    numbering = VisitNumbering(MANY, np.arange(MANY))
+    numbering = VisitNumbering(MANY, IDS)
     visit = numbering.codes(account, merchant)
     some = merchant > 0  # the first value is that of no merchant
     assert (visit >= 0).tolist() == some.tolist()
