@@ -24,9 +24,9 @@ Block = TypeVar("Block")
 _HEADER_BYTES = 19
 _BLOCK_BYTES = 8 * 2**20
 
-_STEADY_BYTES = 128 * 2**10
+_STEADY_BYTES = 2**20
 _PAUSE_SECONDS = 0.001
-"""Where rows come in such numbers, they gather in the socket for so long: PostgreSQL sends eight kilobytes at a time,
+"""Once so much has come, rows gather in the socket for so long: PostgreSQL sends eight kilobytes at a time,
 and to wake each other for each of them costs PostgreSQL a tenth of its time, and this side a quarter."""
 
 
