@@ -22,12 +22,15 @@ the same takes twice as long."""
 
 
 def sum_by(index: NDArray[Any], values: Ints, size: int) -> Ints:
-    """The sum of the values at each index, modulo 2**64."""
+    """The sum of the values at each index, modulo 2**64: nine million of the largest amounts stay below."""
     return sum_in_blocks(slice(0, index.size), index.__getitem__, values, size)
 
 
 def sum_in_blocks(rows: slice, index: Callable[[slice], NDArray[Any]], values: Ints | None, size: int) -> Ints:
-    """The same over some rows, whose indexes are computed block by block. Without values: how many rows there are."""
+    """For each index the sum of the values of some rows, modulo 2**64; without values, how many rows there are.
+
+    `index` computes the indexes of a block of rows.
+    """
     sums = np.zeros(size, np.int64)
     for first in range(rows.start, rows.stop, _BLOCK):
         block = slice(first, min(first + _BLOCK, rows.stop))

@@ -143,7 +143,10 @@ def _order_statistics(facts: Facts, days: Range, pair_count: Ints) -> tuple[Ints
 
 
 def _sorted_within(group: Ints, cents: Ints, places: Ints) -> Ints:
-    """What stands at these places when amounts are sorted by group, then amount: packed where 63 bits hold both."""
+    """What stands at these places when amounts are sorted by group, then amount: packed where 63 bits hold both.
+
+    In the memory of `group`, which is of no use any more then.
+    """
     if cents.size == 0:
         return places
     least = int(cents.min())
