@@ -20,6 +20,7 @@ _SESSION = (
     "-c timezone=UTC -c idle_in_transaction_session_timeout=60s -c lock_timeout=1min "
     "-c plan_cache_mode=force_custom_plan"
 )
+_ONLY_READS = "SET TRANSACTION READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
 _STOOD_STILL = "25P03"  # idle in a transaction for longer than allowed
 _WAITED = "55P03"  # for a lock, for longer than allowed
 
@@ -44,28 +45,25 @@ def connect_engine(url: str, pool_size: int = 5) -> Engine:
 
 
 @contextmanager
-def snapshot_transaction(engine: Engine, exported: str | None = None) -> Iterator[Connection]:
-    """A REPEATABLE READ transaction, committed at the end: on a snapshot of its own, or on an exported one."""
+def snapshot_transaction(engine: Engine, exported: str | None = None, begin_with: str = "") -> Iterator[Connection]:
+    """A REPEATABLE READ transaction, committed at the end: on a snapshot of its own, or on an exported one.
+
+    Args:
+        begin_with: statements that need no round trip of their own.
+    """
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
         if exported:
-            connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'")
+            begin_with = f"SET TRANSACTION SNAPSHOT '{exported}'; {begin_with}"
+        if begin_with:
+            driver(connection).execute(begin_with, prepare=False)
         yield connection
 
 
 @contextmanager
 def read_transaction(engine: Engine, exported: str | None = None) -> Iterator[Connection]:
-    """The same, read-only."""
-    with snapshot_transaction(engine, exported) as connection:
-        only_reads(connection)
+    """The same, read-only. Nobody waits for it, so it may take any time."""
+    with snapshot_transaction(engine, exported, _ONLY_READS) as connection:
         yield connection
-
-
-def only_reads(connection: Connection) -> None:
-    """Make the transaction that begins now a read-only one. Nobody waits for it, so it may take any time."""
-    connection.exec_driver_sql(
-        "SELECT set_config('transaction_read_only', 'on', true), "
-        "set_config('idle_in_transaction_session_timeout', '0', true)"
-    )
 
 
 @contextmanager

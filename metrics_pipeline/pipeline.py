@@ -17,7 +17,7 @@ from metrics_pipeline.cache.reader import MetricsReader
 from metrics_pipeline.changes.absorb import Absorbed, absorb
 from metrics_pipeline.changes.marks import read_backlog
 from metrics_pipeline.changes.missed import absorb_misses
-from metrics_pipeline.database import connect_engine, domain_errors, only_reads
+from metrics_pipeline.database import connect_engine, domain_errors, read_transaction
 from metrics_pipeline.errors import ConfigurationError
 from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
@@ -186,8 +186,7 @@ class Pipeline:
         `last` bound the periods' first days.
         """
         selection = Selection(tuple(grains or Grain), first, last, account_ids)
-        with domain_errors("Exporting payloads"), self.engine.connect() as connection:
-            only_reads(connection)  # whoever reads them may be slow
+        with domain_errors("Exporting payloads"), read_transaction(self.engine) as connection:
             yield from export(connection, selection, include_empty=include_empty)
 
     def read_metrics(

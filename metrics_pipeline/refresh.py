@@ -28,7 +28,7 @@ from metrics_pipeline.metrics.compute import Block, Computation, Timer
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest, check_covered
 from metrics_pipeline.renewal import Renewer
 from metrics_pipeline.settings import Settings
-from metrics_pipeline.work import Stage, read_part, read_work
+from metrics_pipeline.work import Stage, read_work
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Refresher:
             with read_transaction(self._engine, snapshot) as apart:
                 marks, stages = read_work(apart, self._settings, request)
             timer.add("plan", began)
-            blocks = self._blocks(connection, snapshot, request, marks, stages, outcome, timer)
+            blocks = self._blocks(connection, request, stages, outcome, timer)
             writer = ChunkWriter(self._settings, self._engine, self._redis, request, timer, before_commit)
             size = self._settings.chunk_payloads
             write = partial(_write, writer, size, snapshot, marks)
@@ -94,9 +94,7 @@ class Refresher:
     def _blocks(
         self,
         connection: Connection,
-        snapshot: str,
         request: RefreshRequest,
-        marks: Marks,
         stages: Sequence[Stage],
         outcome: Outcome,
         timer: Timer,
@@ -107,8 +105,6 @@ class Refresher:
         for stage in stages:
             accounts = 0
             for account_ids in stage.portions:
-                with read_transaction(self._engine, snapshot) as apart:
-                    part = read_part(apart, stage, account_ids, marks)
                 computation = Computation(
                     connection,
                     self._settings,
@@ -116,7 +112,7 @@ class Refresher:
                     request.today,
                     account_ids,
                     timer,
-                    part.traced,
+                    stage.traced(account_ids),
                     everybody=stage.everybody,
                 )
                 accounts += len(computation.account_ids)
@@ -124,9 +120,9 @@ class Refresher:
                 outcome.accounts_to_do = max(outcome.accounts_to_do, accounts)
                 outcome.rows_read += computation.rows_read
                 for n, period in enumerate(stage.periods, 1):
-                    yield from part.blocks(computation, period)
+                    yield from stage.blocks(computation, period)
                     outcome.share_done = (done + n / len(stage.periods)) / parts
-                del part, computation
+                del computation
                 done += 1
 
     def _renew(self, request: RefreshRequest, outcome: Outcome, timer: Timer) -> None:

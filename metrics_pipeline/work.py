@@ -6,12 +6,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.changes.marks import Marks, read_marks
 from metrics_pipeline.metrics.compute import Block, Computation, fingerprint
 from metrics_pipeline.metrics.copied import read_bigints
+from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Period, start_of_day, window
 from metrics_pipeline.planning.affected import EVERYBODY
@@ -37,45 +39,35 @@ class Stage:
         portions: account ids; None: every active account, and those that have a stored row or a mark.
         everybody: that is who was asked for, even if a portion names some of them.
         only: which accounts of each period are computed; None: all that the request is about.
+        stored: accounts that have a row of each period.
+        marks: those that the snapshot shows.
     """
 
     periods: Sequence[Period]
     portions: Sequence[Collection[int] | None]
     everybody: bool
     only: Only
+    stored: Mapping[Period, Ints]
+    marks: Marks
 
     @property
     def accounts(self) -> int:
         """How many there are, as far as that is known before reading."""
         return sum(len(portion) for portion in self.portions if portion is not None)
 
-
-@dataclass(frozen=True)
-class Part:
-    """One portion of a stage. `stored`: accounts that have a row of a period."""
-
-    stage: Stage
-    account_ids: frozenset[int] | None
-    marks: Marks
-    stored: Mapping[Period, set[int]]
-
-    @property
-    def traced(self) -> set[int]:
-        """Accounts to compute even if inactive or gone."""
-        return set().union(*(self._also(period) for period in self.stage.periods))
+    def traced(self, portion: Collection[int] | None) -> list[int]:
+        """Accounts of a portion to compute even if inactive or gone."""
+        also = np.unique(np.concatenate([self._also(period) for period in self.periods]))
+        kept: list[int] = also.tolist()
+        return kept if portion is None else sorted({*kept}.intersection(portion))
 
     def blocks(self, computation: Computation, period: Period) -> list[Block]:
-        return computation.blocks(period, only=self.stage.only[period], also=self._also(period))
+        """A period's payloads of the computed portion."""
+        return computation.blocks(period, only=self.only[period], also=self._also(period))
 
-    def _also(self, period: Period) -> set[int]:
+    def _also(self, period: Period) -> Ints:
         """A period that was emptied must not keep its old figures."""
-        also = self.stored.get(period, set()) | self.marks.accounts_of(period)
-        return also if self.account_ids is None else also & self.account_ids
-
-
-def read_part(connection: Connection, stage: Stage, account_ids: Collection[int] | None, marks: Marks) -> Part:
-    only = None if account_ids is None else frozenset(account_ids)
-    return Part(stage, only, marks, accounts_with_rows(connection, stage.periods, account_ids))
+        return np.concatenate([self.stored[period], np.array([*self.marks.accounts_of(period)], np.int64)])
 
 
 def read_work(connection: Connection, settings: Settings, request: RefreshRequest) -> tuple[Marks, list[Stage]]:
@@ -94,7 +86,8 @@ def read_work(connection: Connection, settings: Settings, request: RefreshReques
     for periods, ids in ((wide, account_ids), (narrow, named)):
         if periods and (ids is None or ids):
             divided = _divided(connection, settings, request, periods, ids, marks)
-            stages.append(Stage(periods, divided, ids is None, only))
+            stored = accounts_with_rows(connection, periods, ids)
+            stages.append(Stage(periods, divided, ids is None, only, stored, marks))
     return marks, stages
 
 

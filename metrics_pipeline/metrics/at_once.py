@@ -27,12 +27,11 @@ def read_at_once(connection: Connection, reads: Sequence[Callable[[Connection], 
         for place, read in waiting:
             results[place] = read(on)
 
-    def work_elsewhere() -> None:
-        with read_transaction(connection.engine, snapshot) as other:
-            work(other)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        elsewhere = pool.submit(work_elsewhere)
+    with (
+        read_transaction(connection.engine, snapshot) as other,
+        ThreadPoolExecutor(1, thread_name_prefix="read") as pool,
+    ):
+        elsewhere = pool.submit(work, other)
         work(connection)
         elsewhere.result()
     return [results[place] for place in range(len(reads))]

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sqlalchemy import Connection
 
 from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
@@ -111,7 +112,7 @@ class Computation:
         """The payloads of a period. `only` as in `blocks`."""
         return [content for block in self.blocks(period, only=only) for content in block.contents()]
 
-    def blocks(self, period: Period, *, only: Collection[int] | None = None, also: Collection[int] = ()) -> list[Block]:
+    def blocks(self, period: Period, *, only: Collection[int] | None = None, also: ArrayLike = ()) -> list[Block]:
         """The payloads of a period, whose figures are computed at once: their texts are most of the work.
 
         Those of the accounts in `only`; without it, when everybody was asked for: of the accounts
@@ -133,12 +134,12 @@ class Computation:
         ids = self._dimensions.account_ids
         positions = np.arange(ids.size)
         if only is not None:
-            positions = _positions(ids, only)
+            positions = np.flatnonzero(np.isin(ids, [*only]))
         elif self._everybody:
             needed = assembler.accounts_with_expenses()
             if period.is_current(self._today):
                 needed = np.union1d(needed, np.flatnonzero(self._dimensions.active))
-            positions = np.union1d(needed, _positions(ids, also))
+            positions = np.union1d(needed, np.flatnonzero(np.isin(ids, also)))
         self._timer.add("compute", started)
         parts = [positions[first : first + _BLOCK] for first in range(0, positions.size, _BLOCK)]
         return [Block(part.size, partial(_assemble, assembler, part, self._timer)) for part in parts]
@@ -150,10 +151,6 @@ def _assemble(assembler: PeriodAssembler, positions: Ints, timer: Timer) -> list
     contents = assembler.contents(positions)
     timer.add("assemble", started)
     return contents
-
-
-def _positions(ids: Ints, wanted: Collection[int]) -> Ints:
-    return np.flatnonzero(np.isin(ids, np.array(sorted(wanted), np.int64)))
 
 
 def fingerprint(settings: Settings) -> str:

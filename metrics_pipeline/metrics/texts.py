@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 
 from metrics_pipeline.metrics.exact import Ints
 
-_MANY = 250
+_MANY = 500
 """Rows from which on polars is the faster one."""
 
 _DIGITS = 38
 """As many as polars' decimals have; no amount, and no ratio of 64-bit amounts and counts in hundredths, has more."""
+
+
+_PLACES = [f".{cents:02d}" for cents in range(100)]
 
 
 class Kind(Enum):
@@ -102,8 +105,7 @@ def json_text(value: object) -> str:
 
 def money_text(cents: int) -> str:
     """Cents as a decimal with two places."""
-    sign = "-" if cents < 0 else ""
-    return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d}"
+    return f"{cents // 100}{_PLACES[cents % 100]}" if cents >= 0 else f"-{money_text(-cents)}"
 
 
 def written(columns: Mapping[str, Values], parts: Sequence[Part]) -> Texts:

@@ -47,13 +47,13 @@ ON CONFLICT (account_id, grain, period_start) DO UPDATE SET
 RETURNING account_id, version, computed_at;
 
 -- name: accounts_with_rows
--- Which accounts, or of these accounts which, have a row for each of these periods: their payloads are kept exact even
--- where the expenses are gone.
-SELECT grain, period_start, array_agg(stored.account_id) AS account_ids
-FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
+-- Who has a stored row, of everybody or of these accounts, and the place of its period among these: their payloads are
+-- kept exact even where the expenses are gone. For binary COPY.
+SELECT wanted.place, stored.account_id
+FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[]))
+    WITH ORDINALITY AS wanted (grain, period_start, place)
 JOIN metrics.period_metrics AS stored USING (grain, period_start)
-WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[]))
-GROUP BY grain, period_start;
+WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[]));
 
 -- name: stored_payload
 -- One stored payload, what its header says, and whether anything says that it is stale: a mark, a logged change

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Row
 
-from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays, period_of
+from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
+from metrics_pipeline.metrics.copied import read_bigints
+from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import check_account_id
@@ -89,11 +91,13 @@ def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str, t
 
 def accounts_with_rows(
     connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None
-) -> dict[Period, set[int]]:
-    """Who has a stored row of each period that any has: of everybody, or of these accounts."""
+) -> dict[Period, Ints]:
+    """Who has a stored row of each period: of everybody, or of these accounts."""
     wanted = None if account_ids is None else sorted(account_ids)
-    rows = connection.execute(query("accounts_with_rows"), {**period_arrays(periods), "account_ids": wanted})
-    return {period_of(row): set(row.account_ids) for row in rows}
+    place, accounts = read_bigints(
+        connection, "accounts_with_rows", {**period_arrays(periods), "account_ids": wanted}, columns=2
+    )
+    return {period: accounts[place == n] for n, period in enumerate(periods, 1)}
 
 
 def export(connection: Connection, selection: Selection, *, include_empty: bool) -> Iterator[PeriodMetrics]:

@@ -38,20 +38,21 @@ def write(
     """
     contents = sorted(contents)  # by account and period: the one order in which all writers touch rows
     keys = [content[:2] for content in contents]
-    heads = _fetch(connection, "stored_heads", as_arrays(keys))
-    headers: list[Header] = [head[2:] for head in heads]
+    anyway = [force or marks.cover(key) for key in keys]
+    heads: Sequence[Any] = () if all(anyway) else _fetch(connection, "stored_heads", as_arrays(keys))
+    headers: dict[int, Header] = {place: head[2:] for place, head in enumerate(heads)}
     changed = [
         place
-        for place, (content, key, head) in enumerate(zip(contents, keys, heads, strict=True))
-        if force or marks.cover(key) or head[:2] != (content.hash, fingerprint)
+        for place, content in enumerate(contents)
+        if anyway[place] or heads[place][:2] != (content.hash, fingerprint)
     ]
     if changed:
         rows = _upsert(connection, [contents[place] for place in changed], today, fingerprint, computed_by)
         for place, (_, version, computed_at) in zip(changed, rows, strict=True):
             headers[place] = version, computed_at, computed_by
     payloads = [
-        Versioned(key, header[0], with_header(content.json, *header))
-        for key, content, header in zip(keys, contents, headers, strict=True)
+        Versioned(keys[place], headers[place][0], with_header(content.json, *headers[place]))
+        for place, content in enumerate(contents)
     ]
     return payloads, len(changed)
 

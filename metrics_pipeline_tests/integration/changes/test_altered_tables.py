@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from metrics_pipeline import database as sessions
-from metrics_pipeline import refresh, renewal, work
+from metrics_pipeline import refresh, renewal
 from metrics_pipeline.errors import ConcurrentUpdate
+from metrics_pipeline.metrics.compute import Computation
 from metrics_pipeline.periods import Grain
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
@@ -68,12 +69,12 @@ def test_a_table_that_is_rewritten_between_two_portions_is_not_taken_for_an_empt
         altering = Altering(world, pool, "expenses ALTER COLUMN amount TYPE numeric(14, 4)")
         portions = itertools.count()
 
-        def read_part(*arguments):
+        def compute(*arguments, **named):
             if next(portions) == 1:
                 altering.begin()
-            return work.read_part(*arguments)
+            return Computation(*arguments, **named)
 
-        monkeypatch.setattr(refresh, "read_part", read_part)
+        monkeypatch.setattr(refresh, "Computation", compute)
         with pytest.raises(ConcurrentUpdate):
             pipeline.refresh(RefreshRequest(CURRENT, TODAY))
         altering.done.result(10)
