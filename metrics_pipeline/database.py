@@ -51,12 +51,17 @@ def snapshot_transaction(engine: Engine, exported: str | None = None, begin_with
     Args:
         begin_with: statements that need no round trip of their own.
     """
+    if exported:
+        begin_with = f"SET TRANSACTION SNAPSHOT '{exported}'; {begin_with}"
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
-        if exported:
-            begin_with = f"SET TRANSACTION SNAPSHOT '{exported}'; {begin_with}"
-        if begin_with:
-            driver(connection).execute(begin_with, prepare=False)
-        yield connection
+        try:
+            if begin_with:
+                driver(connection).execute(begin_with, prepare=False)
+            yield connection
+        except BaseException as error:
+            if not isinstance(error, Exception):  # an interrupt, perhaps of a COPY, which nobody would read to its end
+                connection.invalidate()
+            raise
 
 
 @contextmanager

@@ -123,14 +123,8 @@ def watching(servers: ServiceUrls, template: str, home: Path, **variables: str) 
 
 @pytest.fixture(scope="module")
 def watched(servers: ServiceUrls, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watching(servers, template, tmp_path_factory.mktemp("faults")) as watched:
-        yield watched
-
-
-@pytest.fixture
-def strictly_watched(servers: ServiceUrls, template: str, tmp_path: Path) -> Iterator[Watched]:
-    """A single slow run is a warning: for a test that takes away the other slow runs of a busy machine."""
-    with watching(servers, template, tmp_path, METRICS_MONITOR_SLOW_RUNS="0") as watched:
+    """A single slow run is a warning here: the test of one takes away the other slow runs of a busy machine."""
+    with watching(servers, template, tmp_path_factory.mktemp("faults"), METRICS_MONITOR_SLOW_RUNS="0") as watched:
         yield watched
 
 
@@ -144,9 +138,9 @@ def turns(watched: Watched, check: str, level: str, seconds: float = 30) -> None
         assert seen[check]["said"] in " ".join(watched.run("status")[1].split())
 
 
-def test_a_slow_run_on_a_large_account(strictly_watched: Watched) -> None:
+def test_a_slow_run_on_a_large_account(watched: Watched) -> None:
     """Slow against its job's usual run; that it read much more than that one stands beside it."""
-    watched, ui = strictly_watched, strictly_watched.ui
+    ui = watched.ui
     usual = [ui.launch("monthly_metrics", partition=f"2026-0{n + 1}-01") for n in range(SLOW_MEDIAN_OF_RUNS)]
     assert {ui.wait_for(run) for run in usual} == {"SUCCESS"}
     with ui.engine.begin() as connection:
