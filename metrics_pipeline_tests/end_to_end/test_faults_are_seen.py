@@ -46,7 +46,7 @@ mutation($sensor: SensorSelector!) {
 LEVELS = {"healthy": 0, "warning": 1, "critical": 2}
 CODES = {"warning": (1, 2), "critical": (2,)}
 
-SPENT_IN_A_MONTH = 200_000
+SPENT_IN_A_MONTH = 20_000
 
 DELETE = "mutation($id: String!) { deletePipelineRun(runId: $id) { __typename } }"
 
@@ -164,7 +164,7 @@ def test_a_slow_run_on_a_large_account(watched: Watched) -> None:
     assert ui.wait_for(run) == "SUCCESS"
     turns(watched, "slow_runs", "warning")
     slow = {each["run_id"]: each for each in slow_runs(watched)}
-    assert slow[run]["rows_times_median"] > 1000
+    assert slow[run]["rows_times_median"] > 100
     forget_slow_runs(watched)
     turns(watched, "slow_runs", "healthy")
 
