@@ -1,12 +1,14 @@
 """Where each figure stands in the payload's JSON: what an account, a currency and a category look like.
 
-Each names the columns that it is written from; `payload` says what they mean.
+Each names the columns that it is written from; `payload` says what they mean. Those of periods are kept: for a few
+accounts, describing their texts takes as long as writing them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 
 from metrics_pipeline.metrics.figures import step_labels
 from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
@@ -49,7 +51,8 @@ _CHANGE = {
 }
 
 
-def account_layout(period: Period, today: date, timezone: str) -> list[Part]:
+@lru_cache(maxsize=100)
+def account_layout(period: Period, today: date, timezone: str) -> Sequence[Part]:
     """An account's payload."""
     return record(
         schema=[json_text(SCHEMA)],
@@ -71,7 +74,8 @@ def account_layout(period: Period, today: date, timezone: str) -> list[Part]:
     )
 
 
-def currency_layout(period: Period, today: date) -> list[Part]:
+@lru_cache(maxsize=100)
+def currency_layout(period: Period, today: date) -> Sequence[Part]:
     """One of an account's currencies: its code and all figures of it."""
     name, labels = step_labels(period)
     steps = [_step(name, label, f"step {n}") for n, label in enumerate(labels)]

@@ -26,9 +26,19 @@ def queries() -> dict[str, str]:
 
 def query(name: str) -> TextClause:
     """A named query for `Connection.execute`, with `:name` parameters."""
-    return text(queries()[name])
+    return _clause(queries()[name])
 
 
 def driver_query(name: str, binary: bool = False) -> str:
     """A named query for psycopg itself, with `%(name)s` parameters; or `%(name)b`, which travel in binary."""
-    return re.sub(r"(?<!:):(\w+)", rf"%(\1){'b' if binary else 's'}", queries()[name].replace("%", "%%"))
+    return _for_driver(queries()[name], "b" if binary else "s")
+
+
+@cache
+def _clause(sql: str) -> TextClause:
+    return text(sql)
+
+
+@cache
+def _for_driver(sql: str, kind: str) -> str:
+    return re.sub(r"(?<!:):(\w+)", rf"%(\1){kind}", sql.replace("%", "%%"))
