@@ -19,6 +19,7 @@ from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.portions import BYTES_PER_EXPENSE
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.shards import Shard
+from metrics_pipeline.sql import driver_query
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
@@ -181,6 +182,14 @@ def test_rows_of_a_closed_period_are_read_for_the_accounts_that_changed_in_it(pi
     assert outcome.accounts == 1
     assert 0 < outcome.rows_read <= EXPENSES_AN_ACCOUNT
     assert outcome.rewritten == outcome.payloads <= len(closed)
+
+
+def test_rows_that_are_written_in_any_case_are_not_looked_up_before(pipeline, monkeypatch):
+    spend(pipeline, 3)
+    lookup = driver_query("stored_heads", binary=True)
+    for force, lookups in ((True, 0), (False, 1)):
+        outcome, work = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY, force=force))
+        assert (outcome.rewritten, work.statements.count(lookup)) == (3 * force, lookups)
 
 
 def test_periods_of_one_run_share_one_reading_of_the_expenses(pipeline, monkeypatch):
