@@ -120,7 +120,7 @@ class Refresher:
                 outcome.accounts_to_do = max(outcome.accounts_to_do, accounts)
                 outcome.rows_read += computation.rows_read
                 for n, period in enumerate(stage.periods, 1):
-                    yield from stage.blocks(computation, period)
+                    yield from computation.blocks(period, only=stage.only[period], also=stage.also[period])
                     outcome.share_done = (done + n / len(stage.periods)) / parts
                 del computation
                 done += 1

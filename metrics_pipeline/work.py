@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.changes.marks import Marks, read_marks
-from metrics_pipeline.metrics.compute import Block, Computation, fingerprint
+from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.copied import read_bigints
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.scope import scope_of
@@ -39,35 +39,25 @@ class Stage:
         portions: account ids; None: every active account, and those that have a stored row or a mark.
         everybody: that is who was asked for, even if a portion names some of them.
         only: which accounts of each period are computed; None: all that the request is about.
-        stored: accounts that have a row of each period.
-        marks: those that the snapshot shows.
+        also: accounts of each period that have a stored row or a mark: a period that was emptied must not keep its old
+            figures, even of accounts that are inactive or gone.
     """
 
     periods: Sequence[Period]
     portions: Sequence[Collection[int] | None]
     everybody: bool
     only: Only
-    stored: Mapping[Period, Ints]
-    marks: Marks
+    also: Mapping[Period, Ints]
 
     @property
     def accounts(self) -> int:
         """How many there are, as far as that is known before reading."""
         return sum(len(portion) for portion in self.portions if portion is not None)
 
-    def traced(self, portion: Collection[int] | None) -> list[int]:
-        """Accounts of a portion to compute even if inactive or gone."""
-        also = np.unique(np.concatenate([self._also(period) for period in self.periods]))
-        kept: list[int] = also.tolist()
-        return kept if portion is None else sorted({*kept}.intersection(portion))
-
-    def blocks(self, computation: Computation, period: Period) -> list[Block]:
-        """A period's payloads of the computed portion."""
-        return computation.blocks(period, only=self.only[period], also=self._also(period))
-
-    def _also(self, period: Period) -> Ints:
-        """A period that was emptied must not keep its old figures."""
-        return np.concatenate([self.stored[period], np.array([*self.marks.accounts_of(period)], np.int64)])
+    def traced(self, portion: Collection[int] | None) -> set[int]:
+        """The accounts of a portion that are in `also`."""
+        traced = set(np.concatenate([*self.also.values()]).tolist())
+        return traced if portion is None else traced.intersection(portion)
 
 
 def read_work(connection: Connection, settings: Settings, request: RefreshRequest) -> tuple[Marks, list[Stage]]:
@@ -87,7 +77,11 @@ def read_work(connection: Connection, settings: Settings, request: RefreshReques
         if periods and (ids is None or ids):
             divided = _divided(connection, settings, request, periods, ids, marks)
             stored = accounts_with_rows(connection, periods, ids)
-            stages.append(Stage(periods, divided, ids is None, only, stored, marks))
+            also = {
+                period: np.union1d(accounts, np.array([*marks.accounts_of(period)], np.int64))
+                for period, accounts in stored.items()
+            }
+            stages.append(Stage(periods, divided, ids is None, only, also))
     return marks, stages
 
 

@@ -63,21 +63,17 @@ GUARDS = [
     ),
     Guard(
         "an emptied period keeps a row, so that an older snapshot meets it",
-        replaced(work.Stage, "_also", lambda *_: np.zeros(0, np.int64)),
+        replaced(work, "accounts_with_rows", lambda _, periods, __: dict.fromkeys(periods, np.zeros(0, np.int64))),
         interleavings.test_a_truncated_table_leaves_nothing_of_it,
     ),
     Guard(
         "marks are cleared by token",
-        edited(
-            "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
-        ),
+        WITHOUT_TOKENS,
         interleavings.test_a_change_that_commits_between_reading_and_storing_stays_to_be_refreshed,
     ),
     Guard(
         "a wildcard is cleared by token",
-        edited(
-            "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
-        ),
+        WITHOUT_TOKENS,
         interleavings.test_a_wildcard_renewed_during_the_run_survives_it,
     ),
     Guard(
