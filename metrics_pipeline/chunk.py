@@ -19,7 +19,8 @@ from metrics_pipeline.changes.marks import Marks, clear_marks, read_marks
 from metrics_pipeline.database import is_retryable, snapshot_transaction
 from metrics_pipeline.errors import CacheUnavailable, ConcurrentUpdate
 from metrics_pipeline.metrics.assemble import Content
-from metrics_pipeline.metrics.compute import Computation, Timer, fingerprint
+from metrics_pipeline.metrics.compute import Computation, Timer
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.versioned import Versioned

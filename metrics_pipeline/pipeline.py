@@ -1,4 +1,7 @@
-"""The use cases, in one place: what the command line, Dagster and Python programs call."""
+"""The use cases, in one place: what the command line, Dagster and Python programs call.
+
+What computes is imported where it is first used: pandas, polars and numpy take half a second, and reading needs none.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from redis import Redis
 
 from metrics_pipeline.cache.canary import check_canary, confirm_canary
@@ -19,21 +22,23 @@ from metrics_pipeline.changes.marks import read_backlog
 from metrics_pipeline.changes.missed import absorb_misses
 from metrics_pipeline.database import connect_engine, domain_errors, read_transaction
 from metrics_pipeline.errors import ConfigurationError
-from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
-from metrics_pipeline.migrations.apply import migrate
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.planning.chosen import chosen_periods
 from metrics_pipeline.planning.refreshing import StalePeriod
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
 from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline.reconciliation.findings import ReconcileRequest, Reconciliation
-from metrics_pipeline.reconciliation.reconciler import Reconciler
-from metrics_pipeline.reconciliation.spot_check import SpotCheck, spot_check
-from metrics_pipeline.refresh import Refresher
 from metrics_pipeline.renewal import Renewer
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import Selection, export, read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metrics_pipeline.reconciliation.spot_check import SpotCheck
+    from metrics_pipeline.refresh import Refresher
 
 
 class Pipeline:
@@ -65,6 +70,8 @@ class Pipeline:
 
     def migrate(self) -> str:
         """Bring the database to the newest schema; returns its revision."""
+        from metrics_pipeline.migrations.apply import migrate
+
         return migrate(self.engine)
 
     def refresh(
@@ -157,6 +164,8 @@ class Pipeline:
 
     def reconcile(self, request: ReconcileRequest | None = None, now: datetime | None = None) -> Reconciliation:
         """Find what the triggers could not see, and mend it unless `request` says otherwise. See `Reconciler`."""
+        from metrics_pipeline.reconciliation.reconciler import Reconciler
+
         with domain_errors("Comparing the store with the expenses"):
             self.absorb_changes(now)
             reconciler = Reconciler(self.settings, self.engine, self.redis, self.refresh)
@@ -164,6 +173,8 @@ class Pipeline:
 
     def spot_check(self, periods: Sequence[Period], accounts: int, share: float, today: date) -> SpotCheck:
         """Compare these periods of a few accounts with their expenses and with the cache. See `spot_check`."""
+        from metrics_pipeline.reconciliation.spot_check import spot_check
+
         with domain_errors("Comparing some payloads"):
             return spot_check(self.engine, self.redis, self.settings, periods, accounts, share, today)
 
@@ -207,4 +218,6 @@ class Pipeline:
 
     @cached_property
     def _refresher(self) -> Refresher:
+        from metrics_pipeline.refresh import Refresher
+
         return Refresher(self.settings, self.engine, self.redis)

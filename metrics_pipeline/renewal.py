@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.renewing import renew
 from metrics_pipeline.changes.keys import Key
-from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import servable_heads, servable_of

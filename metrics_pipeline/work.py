@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.changes.marks import Marks, read_marks
-from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.copied import read_bigints
 from metrics_pipeline.metrics.exact import Ints
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Period, start_of_day, window
 from metrics_pipeline.planning.affected import EVERYBODY
@@ -21,7 +21,7 @@ from metrics_pipeline.planning.portions import expenses_within, portions
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.sql import query
-from metrics_pipeline.store.reading import accounts_with_rows
+from metrics_pipeline.store.traces import accounts_with_rows
 
 Only = Mapping[Period, "set[int] | None"]
 """Of each period the accounts to compute; None: all that the request is about."""

@@ -6,16 +6,18 @@ JSON: Redis compares versions as text without parsing, and a reader sees at once
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from metrics_pipeline.metrics.compute import FINGERPRINT_WIDTH
+from metrics_pipeline.metrics.fingerprint import FINGERPRINT_WIDTH
 from metrics_pipeline.periods import Period
 
 VERSION_WIDTH = 19
 """Digits of the largest bigint."""
 
 _HEADER = VERSION_WIDTH + FINGERPRINT_WIDTH
+_OF_ACCOUNT = re.compile(r"metrics:\{(\d+)\}:")
 
 
 class Entry(NamedTuple):
@@ -39,6 +41,12 @@ def encoded(version: int, fingerprint: bytes, payload: bytes) -> bytes:
 def cache_key(account_id: int, period: Period) -> str:
     """The braces keep all keys of one account on one Redis Cluster slot, so that MGET takes them at once."""
     return f"metrics:{{{account_id}}}:{_name(period)}"
+
+
+def account_of(key: str) -> int | None:
+    """Whose entry a key is; None if it is no key of an entry."""
+    found = _OF_ACCOUNT.match(key)
+    return int(found[1]) if found else None
 
 
 @lru_cache(maxsize=10_000)

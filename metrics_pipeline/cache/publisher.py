@@ -21,24 +21,28 @@ _AT_ONCE = 250
 """Entries that are sent before an answer is waited for. With a thousand, several senders come to wait for their answers
 all at once, and the server for them a tenth of the time."""
 
+CHANNEL = "metrics:published"
+"""Where Redis tells the keys that have a new version, with spaces between them: those of one call in one message, as
+one each would take a listener three seconds for the 170,000 of an hourly run, and the server a tenth of its time."""
+
 # The arguments are a lifetime and each key's value. Answers how many keys have a newer version. A key that has no entry
-# at all, but a list for example, is set like an absent one. Whoever listens to the channel of a key's name is told the
-# version that is new there: a name made of the key, an account's for example, would take a tenth of the time.
+# at all, but a list for example, is set like an absent one. Numbers are written as texts: Redis would do it each time.
 _SET_IF_NOT_OLDER = f"""
-local lifetime, superseded = ARGV[1], 0
+local lifetime, superseded, new = ARGV[1], 0, {{}}
 for n, key in ipairs(KEYS) do
   local value = ARGV[n + 1]
   local version = string.sub(value, 1, {VERSION_WIDTH})
-  local there = redis.pcall('GETRANGE', key, 0, {VERSION_WIDTH - 1})
+  local there = redis.pcall('GETRANGE', key, '0', '{VERSION_WIDTH - 1}')
   if there == version then
     if redis.call('PTTL', key) < tonumber(lifetime) then redis.call('PEXPIRE', key, lifetime) end
   elseif type(there) == 'string' and there > version then
     superseded = superseded + 1
   else
     redis.call('SET', key, value, 'PX', lifetime)
-    redis.call('PUBLISH', key, version)
+    new[#new + 1] = key
   end
 end
+if #new > 0 then redis.call('PUBLISH', '{CHANNEL}', table.concat(new, ' ')) end
 return superseded
 """
 

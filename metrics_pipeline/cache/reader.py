@@ -21,7 +21,7 @@ from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.cache.wanted import Wanted, wanted
 from metrics_pipeline.database import domain_errors
 from metrics_pipeline.errors import BadRequest, CacheUnavailable, DatabaseUnavailable
-from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import RefreshRequest, check_account_id

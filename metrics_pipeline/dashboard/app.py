@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+import metrics_pipeline.refresh  # noqa: F401 - loaded before a visitor waits for what it computes
 from metrics_pipeline.dashboard import api, pages
 from metrics_pipeline.dashboard.access import Gate
 from metrics_pipeline.dashboard.hits import CacheHits

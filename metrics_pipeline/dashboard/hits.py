@@ -22,7 +22,7 @@ from metrics_pipeline.cache.counters import count_reads
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.cache.reader import Reading
 from metrics_pipeline.cache.wanted import Wanted, as_required
-from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.periods import Period
 from metrics_pipeline.settings import Settings
 

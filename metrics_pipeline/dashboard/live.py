@@ -14,8 +14,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sse_starlette import ServerSentEvent
 
+from metrics_pipeline.cache.keys import account_of
+from metrics_pipeline.cache.publisher import CHANNEL
+
 LOGGER = logging.getLogger(__name__)
-_CHANNELS = "metrics:{*}:*"  # a key's name, on which each new version of its entry is told
 _RETRY_SECONDS = 1.0
 _WAIT_SECONDS = 5.0
 
@@ -46,7 +48,7 @@ class LiveUpdates:
     def __init__(self, redis_url: str) -> None:
         self.connected = False
         self._url = redis_url
-        self._listeners: dict[int, set[Listener]] = defaultdict(set)
+        self._listeners: dict[int | None, set[Listener]] = defaultdict(set)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -110,18 +112,17 @@ class LiveUpdates:
             self._url, socket_connect_timeout=2, socket_timeout=2 * _WAIT_SECONDS, health_check_interval=_WAIT_SECONDS
         )
         async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.psubscribe(_CHANNELS)
+            await pubsub.subscribe(CHANNEL)
             self._turn(connected=True)
             while True:
                 # Each call also pings: a Redis that hangs is noticed, not waited for.
                 message = await pubsub.get_message(timeout=_WAIT_SECONDS)
                 if message is not None:
-                    self._hand_on(message["channel"].decode(errors="replace"))
+                    self._hand_on(message["data"].decode(errors="replace"))
 
-    def _hand_on(self, key: str) -> None:
-        account = key.split(":")[1].strip("{}")
-        if account.isdecimal():
-            for listener in self._listeners.get(int(account), ()):
+    def _hand_on(self, keys: str) -> None:
+        for key in keys.split():
+            for listener in self._listeners.get(account_of(key), ()):
                 listener.notify(key)
 
     def _turn(self, *, connected: bool) -> None:

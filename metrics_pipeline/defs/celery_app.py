@@ -46,7 +46,7 @@ CONFIGURATION: dict[str, Any] = {
     "task_default_queue": QUEUE,
     # Before the pool forks: its processes share what is imported, and the first run does not wait for it. Nothing is
     # computed before: polars' threads, which begin with its first use, would be missing in the processes.
-    "imports": ("metrics_pipeline.definitions",),
+    "imports": ("metrics_pipeline.definitions", "metrics_pipeline.refresh"),
 }
 
 

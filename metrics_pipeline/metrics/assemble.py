@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metrics_pipeline.metrics.checksum import content_hash
 from metrics_pipeline.metrics.exact import Ints, Percentages, ranges
 from metrics_pipeline.metrics.figures import ChangeFigures, PeriodFigures
+from metrics_pipeline.metrics.fingerprint import content_hash
 from metrics_pipeline.metrics.layout import CATEGORY, STATUS, account_layout, currency_layout
 from metrics_pipeline.metrics.texts import Chosen, Nullable, Texts, encoded, joined, json_text, written
 from metrics_pipeline.metrics.universe import Universe

@@ -1,4 +1,4 @@
-"""Numbers by which changes are noticed: those of payloads, and those of expenses that nobody told of.
+"""Numbers by which changes of expenses are noticed that nobody told of.
 
 Each expense becomes a 64-bit number of the columns that payloads depend on; those of a period are added up, modulo
 2**64. Sums do not depend on the order of rows, and those of days add up to those of weeks, months and years.
@@ -7,12 +7,8 @@ Each expense becomes a 64-bit number of the columns that payloads depend on; tho
 from __future__ import annotations
 
 import numpy as np
-from xxhash import xxh3_128_hexdigest
 
 from metrics_pipeline.metrics.exact import Ints
-
-HASHED_BY = "xxh3-128"
-"""The name of what `content_hash` computes."""
 
 _BLOCK = 2**15  # rows whose intermediate values stay in the processor's cache
 
@@ -45,8 +41,3 @@ def _scattered(value: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray
     value *= np.uint64(0x94D049BB133111EB)
     value ^= value >> np.uint64(31)
     return value
-
-
-def content_hash(json: bytes) -> str:
-    """128 bits in hexadecimal, by which two payloads are told apart: XXH3, as nobody gains by forging one."""
-    return xxh3_128_hexdigest(json)

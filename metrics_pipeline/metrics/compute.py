@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,10 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.metrics.assemble import Content, PeriodAssembler
 from metrics_pipeline.metrics.budgets import BudgetBook
-from metrics_pipeline.metrics.checksum import HASHED_BY
 from metrics_pipeline.metrics.dimensions import read_dimensions
 from metrics_pipeline.metrics.encode import encode
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.figures import compute_figures
-from metrics_pipeline.metrics.payload import CODE_VERSION, SCHEMA
 from metrics_pipeline.metrics.pull import read_expenses
 from metrics_pipeline.metrics.scope import scope_of
 from metrics_pipeline.periods import Grain, Period
@@ -30,9 +27,6 @@ from metrics_pipeline.settings import Settings
 
 _BLOCK = 3000
 """Accounts whose texts are made together, in some 25 MB. With 1000 an hourly run takes Python a twentieth longer."""
-
-FINGERPRINT_WIDTH = 16
-"""Characters of a fingerprint: 64 bits in hexadecimal."""
 
 
 @dataclass
@@ -151,9 +145,3 @@ def _assemble(assembler: PeriodAssembler, positions: Ints, timer: Timer) -> list
     contents = assembler.contents(positions)
     timer.add("assemble", started)
     return contents
-
-
-def fingerprint(settings: Settings) -> str:
-    """What a stored payload was computed under: another fingerprint means it is outdated."""
-    parts = (SCHEMA, CODE_VERSION, HASHED_BY, settings.timezone, settings.excluded_statuses, settings.default_currency)
-    return hashlib.blake2b(repr(parts).encode(), digest_size=FINGERPRINT_WIDTH // 2).hexdigest()

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row
 from metrics_pipeline.cache.errors import cache_errors
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
-from metrics_pipeline.metrics.checksum import content_hash
+from metrics_pipeline.metrics.fingerprint import content_hash
 from metrics_pipeline.metrics.payload import SCHEMA
 from metrics_pipeline.periods import Period
 from metrics_pipeline.sql import query

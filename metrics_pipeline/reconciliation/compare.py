@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.database import read_transaction
-from metrics_pipeline.metrics.compute import fingerprint
 from metrics_pipeline.metrics.exact import Ints
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.scope import Range
 from metrics_pipeline.periods import Grain, Period, start_of_day
 from metrics_pipeline.reconciliation.findings import Comparison, Drift, Kind, ReconcileRequest

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from metrics_pipeline.cache.drops import carry_out_drops, drop
 from metrics_pipeline.changes.absorb import MOST_MARKS, mark
-from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.stretches import stretches

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.database import read_transaction
-from metrics_pipeline.metrics.compute import fingerprint
+from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.periods import Period
 from metrics_pipeline.reconciliation.cached import CacheComparison, compare_cache
 from metrics_pipeline.reconciliation.recompute import different_payloads

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import Connection, Row
 
 from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
-from metrics_pipeline.metrics.copied import read_bigints
-from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import check_account_id
 from metrics_pipeline.sql import query
 from metrics_pipeline.store.versioned import Versioned, with_header
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EXPORT_BATCH = 1000
 
@@ -89,17 +89,6 @@ def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str, t
     return [Versioned(key_of(row), row.version, _json_of(row)) for row in rows if _speaks_of(row, today)]
 
 
-def accounts_with_rows(
-    connection: Connection, periods: Sequence[Period], account_ids: Collection[int] | None
-) -> dict[Period, Ints]:
-    """Who has a stored row of each period: of everybody, or of these accounts."""
-    wanted = None if account_ids is None else sorted(account_ids)
-    place, accounts = read_bigints(
-        connection, "accounts_with_rows", {**period_arrays(periods), "account_ids": wanted}, columns=2
-    )
-    return {period: accounts[place == n] for n, period in enumerate(periods, 1)}
-
-
 def export(connection: Connection, selection: Selection, *, include_empty: bool) -> Iterator[PeriodMetrics]:
     """Stored payloads by grain, period and account, streamed; those of periods with expenses only,
     unless `include_empty`."""
@@ -112,6 +101,8 @@ def export(connection: Connection, selection: Selection, *, include_empty: bool)
 
 def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
     """The analysts' view as a DataFrame: one row per account, period and currency; money as Decimal."""
+    import pandas as pd
+
     return pd.read_sql(query("period_totals"), connection, params=selection.parameters(), coerce_float=False)
 
 

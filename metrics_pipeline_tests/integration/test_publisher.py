@@ -126,12 +126,14 @@ def test_a_server_that_forgets_its_scripts_loses_nothing(publisher: Publisher, r
 
 def test_listeners_hear_of_new_versions_only(publisher: Publisher, redis_client: Redis):
     with redis_client.pubsub(ignore_subscribe_messages=True) as heard:
-        heard.subscribe(cache_key(7, MONTH))
+        heard.subscribe(publishing.CHANNEL)
         heard.get_message(timeout=5)
-        for version in (2, 2, 1, 3):
+        publisher.publish([entry(2, account_id=7)], HOUR)
+        for version in (2, 1, 3):
             publisher.publish([entry(version, account_id=7), entry(version, account_id=8)], HOUR)
-        messages = [heard.get_message(timeout=5) for _ in range(2)]
-        assert [int(message["data"]) for message in messages] == [2, 3]
+        seven, eight = (cache_key(account_id, MONTH) for account_id in (7, 8))
+        messages = [heard.get_message(timeout=5)["data"].decode() for _ in range(3)]
+        assert messages == [seven, eight, f"{seven} {eight}"]
         assert heard.get_message(timeout=0.2) is None
 
 

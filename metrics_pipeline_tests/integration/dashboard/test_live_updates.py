@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from metrics_pipeline.cache.keys import cache_key
+from metrics_pipeline.cache.publisher import CHANNEL
 from metrics_pipeline.dashboard.live import LiveUpdates
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import RefreshRequest
@@ -56,23 +57,23 @@ def test_pages_are_told_when_redis_goes_and_comes_back(redis_url, redis_client):
             redis_client.client_kill_filter(_type="pubsub")
             assert await next_event(events) == ("connection", "away")
             assert await next_event(events) == ("connection", "live")
-            redis_client.publish("metrics:{1}:day:2026-01-01", "7")
+            redis_client.publish(CHANNEL, "metrics:{1}:day:2026-01-01")
             assert await next_event(events) == ("published", '["metrics:{1}:day:2026-01-01"]')
             await events.aclose()
 
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("channel", ["metrics:{}:this", "metrics:{x}:this", "metrics:{2}:this", "metrics:{ 1}x:this"])
-def test_what_is_not_for_the_account_is_not_told(redis_url, redis_client, channel):
+@pytest.mark.parametrize("keys", [b"metrics:{}:this metrics:{x}:", b"metrics:{2}:this", b"metrics:{1}x:this", b"\xff"])
+def test_what_is_not_for_the_account_is_not_told(redis_url, redis_client, keys):
     async def story() -> None:
         live = LiveUpdates(redis_url)
         async with live.running():
             await until_connected(live)
             events = live.events(1, None)
             await next_event(events)
-            redis_client.publish(channel, "7")
-            redis_client.publish("metrics:{1}:that", "7")
+            redis_client.publish(CHANNEL, keys)
+            redis_client.publish(CHANNEL, "metrics:{2}:this metrics:{1}:that")
             assert await next_event(events) == ("published", '["metrics:{1}:that"]')
             await events.aclose()
 

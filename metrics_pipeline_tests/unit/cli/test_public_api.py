@@ -29,6 +29,12 @@ def test_no_public_name_needs_dagster() -> None:
     assert "dagster" not in modules_loaded_by("from metrics_pipeline import *")
 
 
+def test_reading_loads_nothing_that_computes() -> None:
+    """The command that shows an account would take twice as long."""
+    heavy = {"pandas", "polars", "numpy", "alembic"}
+    assert not heavy & modules_loaded_by("from metrics_pipeline import MetricsReader, open_pipeline, read_metrics")
+
+
 @pytest.mark.parametrize("name", metrics_pipeline.__all__)
 def test_a_public_name_is_there_and_listed(name: str) -> None:
     assert getattr(metrics_pipeline, name).__name__ == name
