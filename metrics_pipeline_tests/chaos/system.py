@@ -45,7 +45,6 @@ UNION ALL
 SELECT key FROM dagster.bulk_actions WHERE status IN ('REQUESTED', 'CANCELING', 'FAILING', 'COMPLETING')
 """
 
-
 _NOT_RETRIED_ONCE = """
 SELECT run_id, status, retries
 FROM dagster.runs AS run
@@ -190,16 +189,7 @@ def running_system(random: Random) -> Iterator[System]:
 @contextmanager
 def _up(home: Settings, log: Path) -> Iterator[psutil.Popen]:
     inherited = {name: os.environ[name] for name in os.environ if not name.startswith(("METRICS_", "DAGSTER_"))}
-    chosen = (
-        "home",
-        "timezone",
-        "start_date",
-        "dagster_port",
-        "dashboard_port",
-        "chunk_payloads",
-        "worker_concurrency",
-    )
-    environment = {f"METRICS_{name.upper()}": str(getattr(home, name)) for name in chosen}
+    environment = {f"METRICS_{name.upper()}": str(getattr(home, name)) for name in _CHOSEN}
     with log.open("wb") as output:
         process = psutil.Popen(
             [str(Path(sys.executable).with_name("metrics-pipeline")), "up"],

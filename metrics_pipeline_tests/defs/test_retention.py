@@ -18,7 +18,6 @@ from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.retention import pruning
 from metrics_pipeline.retention.logs import cap_logs
 from metrics_pipeline.services import dagster_home
-from metrics_pipeline.services.dagster_home import migrate_dagster
 from metrics_pipeline.services.embedded import ServiceUrls
 
 DAYS = dg.StaticPartitionsDefinition([f"2026-01-0{day}" for day in range(1, 6)])
@@ -46,7 +45,6 @@ def kept(settings, monkeypatch) -> Iterator[dg.DagsterInstance]:
     environment = dagster_home(settings, ServiceUrls(settings.database_url, settings.redis_url))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    migrate_dagster(environment)
     with dg.DagsterInstance.get() as instance:
         yield instance
 

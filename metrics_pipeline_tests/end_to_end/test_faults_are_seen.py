@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.services.embedded import ServiceUrls
 from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.settings import load_settings
+from metrics_pipeline_tests.command import run_command
 from metrics_pipeline_tests.dashboard_process import running_dashboard
 from metrics_pipeline_tests.end_to_end.conftest import up_on
 from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
@@ -66,11 +65,9 @@ class Watched:
         return code, json.loads(printed)
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-c", "from metrics_pipeline.cli import app; app()", *arguments]
-        environment = self.ui.process.environ() | {"COLUMNS": "200"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-        assert done.stdout, done.stderr
-        return done.returncode, done.stdout
+        done = run_command(self.ui.process.environ() | {"COLUMNS": "200"}, *arguments)
+        assert done.stdout, done.output
+        return done.exit_code, done.stdout
 
     def metrics(self) -> dict[str, float]:
         """What Prometheus would read of each check."""

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from metrics_pipeline.periods import Grain
+from metrics_pipeline_tests.command import run_command
 from metrics_pipeline_tests.end_to_end.conftest import FIRST_DAY
 from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
 
@@ -32,7 +33,7 @@ def undisturbed(ui: RunningUp) -> None:
 
 @pytest.fixture
 def start(ui: RunningUp) -> Callable[..., subprocess.Popen[str]]:
-    """Start a command with the environment of `up`."""
+    """Start a command with the environment of `up`, as a process of its own."""
 
     def run(*words: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -47,14 +48,13 @@ def start(ui: RunningUp) -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def run(start) -> Callable[..., tuple[str, str]]:
+def run(ui: RunningUp) -> Callable[..., tuple[str, str]]:
     """A command's output and remarks; its exit code must be the expected one."""
 
     def done(*words: object, expect: int = 0) -> tuple[str, str]:
-        process = start(*words)
-        said, remarked = process.communicate(timeout=120)
-        assert process.returncode == expect, said + remarked
-        return said, remarked
+        result = run_command(ui.process.environ(), *words)
+        assert result.exit_code == expect, result.output
+        return result.stdout, result.stderr
 
     return done
 

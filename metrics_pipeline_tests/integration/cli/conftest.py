@@ -9,12 +9,12 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from metrics_pipeline.cli import app
 from metrics_pipeline.services.dagster_home import dagster_home
 from metrics_pipeline.services.embedded import ServiceUrls
 from metrics_pipeline.settings import Settings
+from metrics_pipeline_tests.command import run_command
 
 
 @pytest.fixture
@@ -31,14 +31,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def cli(environment: dict[str, str]) -> Callable[..., Result]:
     """Run a command; its exit code must be the expected one. More variables go by keyword."""
 
     def run(*words: object, expect: int = 0, **variables: str) -> Result:
-        with monkeypatch.context() as patch:
-            for name, value in (environment | variables).items():
-                patch.setenv(name, value)
-            result = CliRunner().invoke(app, [str(word) for word in words])
+        result = run_command(environment | variables, *words)
         assert result.exit_code == expect, f"{result.output}\n{result.exception!r}"
         return result
 
