@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from metrics_pipeline.cache.keys import Entry, cache_key
-from metrics_pipeline.metrics import assemble, compute, layout
+from metrics_pipeline.metrics import assemble, compute, fingerprint, layout
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
@@ -159,7 +159,7 @@ def test_an_upgrade_makes_older_rows_be_computed_again_current_periods_first(wor
         return blocks(self, period, **options)
 
     stored = [p for p in world.pipeline.export(include_empty=True) if Period(p.grain, p.period_start) in HOURLY]
-    monkeypatch.setattr(compute, "CODE_VERSION", "next")
+    monkeypatch.setattr(fingerprint, "CODE_VERSION", "next")
     monkeypatch.setattr(layout, "CODE_VERSION", "next")
     monkeypatch.setattr(assemble, "account_layout", layout.account_layout.__wrapped__)  # not one that was kept
     monkeypatch.setattr(compute.Computation, "blocks", watched)
