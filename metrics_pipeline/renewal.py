@@ -39,8 +39,8 @@ class Renewer:
         absent: list[Key] = []
         with self._engine.connect() as connection:
             heads = (
-                (key, version)
-                for key, version in servable_heads(connection, request.periods, self._fingerprint, today, ids)
+                (key, head.version)
+                for key, head in servable_heads(connection, request.periods, self._fingerprint, today, ids)
                 if shard is None or shard.holds(key[0])
             )
             by_account = itertools.groupby(heads, lambda head: head[0][0])

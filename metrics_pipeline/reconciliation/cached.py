@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import Connection, Engine, Row
+from sqlalchemy import Engine, Row
 
 from metrics_pipeline.cache.errors import cache_errors
 from metrics_pipeline.cache.keys import Entry, cache_key
-from metrics_pipeline.changes.keys import Key, key_of, period_arrays
+from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.metrics.fingerprint import content_hash
 from metrics_pipeline.metrics.payload import SCHEMA
 from metrics_pipeline.periods import Period
-from metrics_pipeline.sql import query
+from metrics_pipeline.store.reading import servable_heads
 
 _BATCH = 500
 _CONTENT = f',"schema":{SCHEMA},'.encode()  # where the header, which the store's columns have, ends
@@ -46,7 +46,7 @@ def compare_cache(
     """
     compared, suspects = 0, set()
     with engine.connect() as connection:
-        heads = _heads(connection, periods, fingerprint, today, account_ids)
+        heads = servable_heads(connection, periods, fingerprint, today, account_ids)
         while batch := list(itertools.islice(heads, _BATCH)):
             entries = _entries(redis, [key for key, _ in batch])
             compared += len(entries)
@@ -58,27 +58,10 @@ def compare_cache(
     with engine.connect() as connection:
         different = {
             key
-            for key, head in _heads(connection, periods, fingerprint, today, account_ids)
+            for key, head in servable_heads(connection, periods, fingerprint, today, account_ids)
             if key in entries and _suspicious(entries[key], head)
         }
     return CacheComparison(compared, different)
-
-
-def _heads(
-    connection: Connection,
-    periods: Sequence[Period],
-    fingerprint: str,
-    today: date,
-    account_ids: Collection[int] | None,
-) -> Iterator[tuple[Key, Row[Any]]]:
-    wanted = None if account_ids is None else sorted(account_ids)
-    rows = connection.execution_options(yield_per=_BATCH).execute(
-        query("cacheable_heads"), {**period_arrays(periods), "fingerprint": fingerprint, "account_ids": wanted}
-    )
-    for row in rows:
-        key = key_of(row)
-        if (row.as_of, row.is_current) == (key[1].as_of(today), key[1].is_current(today)):
-            yield key, row
 
 
 def _entries(redis: Redis, keys: Sequence[Key]) -> dict[Key, Entry]:

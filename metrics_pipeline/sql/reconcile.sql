@@ -66,24 +66,6 @@ FROM unnest(CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:start
 JOIN metrics.period_metrics AS stored USING (account_id, grain, period_start)
 ORDER BY wanted.place;
 
--- name: cacheable_heads
--- The stored payloads of these periods that nothing says are stale, without the payload. `settled`: whoever wrote
--- it has had the time to publish it.
-SELECT
-    stored.account_id, stored.grain, stored.period_start, stored.version, stored.content_hash,
-    stored.as_of, stored.is_current,
-    stored.computed_at < clock_timestamp() - interval '1 minute' AS settled
-FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
-JOIN metrics.period_metrics AS stored USING (grain, period_start)
-WHERE stored.fingerprint = :fingerprint
-  AND (CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[])))
-  AND NOT EXISTS (
-    SELECT FROM metrics.stale_periods AS stale
-    WHERE stale.account_id IN (0, stored.account_id)
-      AND stale.grain = stored.grain
-      AND stale.period_start = stored.period_start
-  );
-
 -- name: picked_keys
 -- Stored payloads of these periods, of the accounts that follow where a share of the ids lie: a sample that costs
 -- an index probe a period.

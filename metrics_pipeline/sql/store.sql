@@ -74,8 +74,12 @@ FROM metrics.period_metrics AS stored
 WHERE stored.account_id = :account_id AND stored.grain = :grain AND stored.period_start = :period_start;
 
 -- name: servable_heads
--- Account by account, the versions of stored payloads of these periods that nothing says are stale.
-SELECT stored.account_id, stored.grain, stored.period_start, stored.version, stored.as_of, stored.is_current
+-- Account by account, the stored payloads of these periods that nothing says are stale, without the payload itself.
+-- `settled`: whoever wrote it has had the time to publish it.
+SELECT
+    stored.account_id, stored.grain, stored.period_start, stored.version, stored.content_hash,
+    stored.as_of, stored.is_current,
+    stored.computed_at < clock_timestamp() - interval '1 minute' AS settled
 FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[])) AS wanted (grain, period_start)
 JOIN metrics.period_metrics AS stored USING (grain, period_start)
 WHERE stored.fingerprint = :fingerprint

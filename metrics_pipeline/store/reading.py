@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -71,16 +71,21 @@ def read_stored(connection: Connection, account_id: int, period: Period) -> Stor
 
 
 def servable_heads(
-    connection: Connection, periods: Sequence[Period], fingerprint: str, today: date, account_ids: Sequence[int] | None
-) -> Iterator[tuple[Key, int]]:
-    """Key and version of the stored payloads of these periods that may be served today, streamed by account."""
-    wanted = None if account_ids is None else list(account_ids)
+    connection: Connection,
+    periods: Sequence[Period],
+    fingerprint: str,
+    today: date,
+    account_ids: Collection[int] | None,
+) -> Iterator[tuple[Key, Row[Any]]]:
+    """Of the stored payloads of these periods that may be served today, streamed by account: the key, and a row of
+    the version, the content's hash and whether it is `settled`, that is written long enough ago to be in the cache."""
+    wanted = None if account_ids is None else sorted(account_ids)
     result = connection.execution_options(yield_per=_EXPORT_BATCH).execute(
         query("servable_heads"), {**period_arrays(periods), "fingerprint": fingerprint, "account_ids": wanted}
     )
     for row in result:
         if _speaks_of(row, today):
-            yield key_of(row), row.version
+            yield key_of(row), row
 
 
 def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str, today: date) -> list[Versioned]:

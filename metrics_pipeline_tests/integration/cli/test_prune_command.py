@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 
 import dagster as dg
 import pytest
 from sqlalchemy import text
+
+from metrics_pipeline.services.instance import enter_dagster_home
 
 
 @dg.op
@@ -20,15 +21,11 @@ def some_job() -> None:
 
 
 @pytest.fixture
-def old_run(cli, database, monkeypatch) -> str:
+def old_run(settings, database) -> str:
     """A run of forty days ago, which no page needs."""
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    cli("status")  # makes Dagster's tables
-    with monkeypatch.context() as patch:
-        for name in ("DAGSTER_HOME", "DAGSTER_POSTGRES_URL", "METRICS_BROKER_URL", "METRICS_MAX_CONCURRENT_RUNS"):
-            patch.setenv(name, os.environ[name])
-        with dg.DagsterInstance.get() as instance:
-            run_id = some_job.execute_in_process(instance=instance).run_id
+    enter_dagster_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        run_id = some_job.execute_in_process(instance=instance).run_id
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE dagster.runs SET update_timestamp = update_timestamp - interval '40 days'"))
     return run_id

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -46,21 +44,15 @@ sys.exit(up(load_settings(), module="up_test_definitions"))
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="metrics-home-", dir="/tmp"))
-    yield home
-    stop_services(Settings(home=home))
-    shutil.rmtree(home)
-
-
-@pytest.fixture
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def test_up_serves_dagster_and_sigterm_leaves_no_process(home: Path, free_port: int) -> None:
+@pytest.fixture
+def process(home: Path, free_port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """An `up` whose page is there."""
     (home / "up_test_definitions.py").write_text(DEFINITIONS)
     environment = os.environ | {
         "METRICS_HOME": str(home),
@@ -72,34 +64,30 @@ def test_up_serves_dagster_and_sigterm_leaves_no_process(home: Path, free_port: 
         process = subprocess.Popen([sys.executable, "-c", UP], env=environment, stdout=output, stderr=output)
     try:
         _wait_for(lambda: f"Dagster UI: http://127.0.0.1:{free_port}" in log.read_text(), process, log)
-        assert _graphql(free_port, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }") == (
-            '{"data":{"repositoriesOrError":{"nodes":[{"name":"__repository__"}]}}}'
-        )
-        with pytest.raises(ConfigurationError, match="already running"):
-            up(Settings(home=home, dagster_port=free_port))
-        # Code server and what it started, worker and its two, daemon, web server.
-        _wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 7, process, log)
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) == 0
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def test_up_serves_dagster_and_sigterm_leaves_no_process(
+    process: subprocess.Popen[bytes], home: Path, free_port: int
+) -> None:
+    assert _graphql(free_port, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }") == (
+        '{"data":{"repositoriesOrError":{"nodes":[{"name":"__repository__"}]}}}'
+    )
+    with pytest.raises(ConfigurationError, match="already running"):
+        up(Settings(home=home, dagster_port=free_port))
+    # Code server and what it started, worker and its two, daemon, web server.
+    _wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 7, process, home / "up.log")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=15) == 0
     assert [child for child in family if not gone(child.pid)] == []
     assert stop_services(Settings(home=home)) == ["Redis", "PostgreSQL"]
 
 
-def test_what_a_killed_up_left_is_stopped_by_down(home: Path, free_port: int) -> None:
-    (home / "up_test_definitions.py").write_text(DEFINITIONS)
-    environment = os.environ | {
-        "METRICS_HOME": str(home),
-        "METRICS_DAGSTER_PORT": str(free_port),
-        "PYTHONPATH": str(home),
-    }
-    log = home / "up.log"
-    with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, "-c", UP], env=environment, stdout=output, stderr=output)
-    _wait_for(lambda: "Dagster UI:" in log.read_text(), process, log)
+def test_what_a_killed_up_left_is_stopped_by_down(process: subprocess.Popen[bytes], home: Path) -> None:
     family = psutil.Process(process.pid).children(recursive=True)
     assert any("celery" in child.cmdline() for child in family)
     process.kill()
