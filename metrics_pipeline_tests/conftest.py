@@ -32,6 +32,7 @@ from metrics_pipeline.defs.celery_app import celery_app
 from metrics_pipeline.migrations.apply import migrate
 from metrics_pipeline.services.embedded import ServiceUrls, ensure_services
 from metrics_pipeline.settings import Settings, load_settings
+from metrics_pipeline_tests.scratch import scratch
 
 # Ctrl-C is ignored by what was started in the background, and by what that starts: so would be the commands that are
 # interrupted here.
@@ -88,7 +89,7 @@ def _clean_environment() -> Iterator[None]:
 def servers() -> Iterator[ServiceUrls]:
     """Embedded servers of this session (with pytest-xdist: of this worker), or the ones named."""
     given = os.environ.get("METRICS_TEST_DATABASE_URL"), os.environ.get("METRICS_TEST_REDIS_URL")
-    home = tempfile.mkdtemp(prefix="metrics-tests-", dir="/tmp")
+    home = tempfile.mkdtemp(prefix="metrics-tests-", dir=scratch())
     guard = subprocess.Popen([sys.executable, "-c", _GUARD, home], stdin=subprocess.PIPE, start_new_session=True)
     try:
         urls = ensure_services(Settings(home=Path(home), database_url=given[0], redis_url=given[1]))
@@ -171,10 +172,11 @@ def database_named(servers: ServiceUrls, name: str, template: str) -> Iterator[s
 
 
 def _forgo_durability(database_url: str) -> None:
-    """A test server's data need not survive a power cut: nothing waits for the disk."""
+    """A test server's data need not survive a power cut: nothing waits for the disk, and little of its log is kept."""
     admin = connect_engine(database_url).execution_options(isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("ALTER SYSTEM SET max_wal_size = '256MB'"))
         connection.execute(text("SELECT pg_reload_conf()"))
     admin.dispose()

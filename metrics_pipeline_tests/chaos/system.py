@@ -24,6 +24,7 @@ from metrics_pipeline.services import answers, ensure_services, stop_services
 from metrics_pipeline.settings import Settings, load_settings
 from metrics_pipeline_tests.chaos.edits import edit, set_up
 from metrics_pipeline_tests.chaos.truth import Seen, look, waiting
+from metrics_pipeline_tests.scratch import scratch
 
 ACCOUNTS, DAYS = 5, 40
 REST_SECONDS = 120.0
@@ -155,7 +156,7 @@ class System:
 def running_system(random: Random) -> Iterator[System]:
     """Everything as on a fresh machine, in a temporary home; five accounts' expenses of forty days, computed."""
     zone = zone_at_noon()
-    with tempfile.TemporaryDirectory(prefix="mchaos-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="mchaos-", dir=scratch()) as folder:
         today = load_settings(timezone=zone).today()
         home = load_settings(
             database_url=None,  # never the shell's own

@@ -28,6 +28,7 @@ from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.settings import load_settings
 from metrics_pipeline_tests.conftest import database_named, redis_database
 from metrics_pipeline_tests.end_to_end.running import RunningUp, wait_until
+from metrics_pipeline_tests.scratch import scratch
 
 UP = """
 from metrics_pipeline.services.supervisor import up
@@ -67,7 +68,7 @@ def up_on(servers: ServiceUrls, template: str, redis_url: str, **variables: str)
     """
     with (
         database_named(servers, f"metrics_test_{uuid.uuid4().hex[:12]}", template) as database_url,
-        tempfile.TemporaryDirectory(prefix="metrics-up-", dir="/tmp") as home,
+        tempfile.TemporaryDirectory(prefix="metrics-up-", dir=scratch()) as home,
         redis.Redis.from_url(redis_url) as client,
     ):
         client.flushdb()
