@@ -20,7 +20,7 @@ up: $(RUN_READY) ## Keep Dagster, a worker and the dashboard running until Ctrl-
 	@$(BIN)/metrics-pipeline up
 
 test: $(TEST_READY) ## Run all tests on real PostgreSQL and Redis
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 chaos: $(TEST_READY) ## Kill, stop, cut off and fill what there is, 200 times, and print what became of it (an hour)
 	@METRICS_CHAOS_FAULTS=$${METRICS_CHAOS_FAULTS:-200} $(BIN)/python -m pytest metrics_pipeline_tests/chaos -s
