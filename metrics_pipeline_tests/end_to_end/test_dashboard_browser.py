@@ -206,6 +206,16 @@ def test_every_page_fits_and_is_accessible(open_page, settings, tmp_path, viewpo
         assert light == (scheme == "light")
 
 
+def test_the_four_cards_never_leave_one_alone_in_a_row(open_page):
+    page = open_page("/accounts/1")
+    columns = {}
+    for width in (500, 800, 1200, 1300):
+        page.set_viewport_size({"width": width, "height": 900})
+        tracks = page.evaluate("getComputedStyle(document.querySelector('.cards')).gridTemplateColumns")
+        columns[width] = len(tracks.split())
+    assert columns == {500: 1, 800: 2, 1200: 2, 1300: 4}
+
+
 def test_without_a_script_everything_is_there(open_page, pipeline):
     page = open_page("/accounts/1", java_script_enabled=False)
     for reading in pipeline.reader.get_many(1).values():
