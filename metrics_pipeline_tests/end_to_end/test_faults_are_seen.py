@@ -45,6 +45,14 @@ mutation($sensor: SensorSelector!) {
 LEVELS = {"healthy": 0, "warning": 1, "critical": 2}
 CODES = {"warning": (1, 2), "critical": (2,)}
 
+# A single slow run is a warning, as the test of one takes away the other slow runs of a busy machine; and a single
+# failed one critical, however many runs the tests before and the schedules made.
+STRICT = {
+    "METRICS_MONITOR_SLOW_RUNS": "0",
+    "METRICS_MONITOR_FAILURES_WARNING": "0",
+    "METRICS_MONITOR_FAILURES_CRITICAL": "0",
+}
+
 SPENT_IN_A_MONTH = 20_000
 
 DELETE = "mutation($id: String!) { deletePipelineRun(runId: $id) { __typename } }"
@@ -120,8 +128,7 @@ def watching(servers: ServiceUrls, template: str, home: Path, **variables: str) 
 
 @pytest.fixture(scope="module")
 def watched(servers: ServiceUrls, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A single slow run is a warning here: the test of one takes away the other slow runs of a busy machine."""
-    with watching(servers, template, tmp_path_factory.mktemp("faults"), METRICS_MONITOR_SLOW_RUNS="0") as watched:
+    with watching(servers, template, tmp_path_factory.mktemp("faults"), **STRICT) as watched:
         yield watched
 
 
