@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -12,10 +12,10 @@ from functools import partial
 from benchmarks import alternatives, publishing
 from benchmarks.dataset import FIRST, TODAY, Dataset, plain_connection
 from benchmarks.measure import Measured, Meter
+from benchmarks.prepare import covering_index, mark_stale, vacuum
 from benchmarks.results import Results
 from benchmarks.scheduled import Run, Workers, as_scheduled
 from metrics_pipeline.cache.keys import cache_key
-from metrics_pipeline.cli.findings import COVERING_INDEX
 from metrics_pipeline.periods import Grain, Period, warm_window
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
@@ -49,6 +49,10 @@ class Benchmark:
         self._meter = Meter(self._plain, pipeline.redis)
         self.results = Results(f"{dataset.rows:,} expenses, {dataset.accounts:,} accounts, {dataset.shape}")
 
+    @property
+    def _pipelines(self) -> list[Pipeline]:
+        return [self._pipeline, *([self._smaller[0]] if self._smaller else [])]
+
     def floor(self) -> None:
         """Called first and last, as it takes up to a third longer at one time than at another: its mean counts."""
         for name, first, end in (
@@ -74,7 +78,7 @@ class Benchmark:
             ("hourly set", HOURLY, "floor: two years"),
         ):
             request = RefreshRequest(periods, TODAY)
-            self._refresh(name, request, floor, empty=True)
+            self._refresh(name, request, floor, before=self._empty_store)
             self._refresh(f"{name}, unchanged", request, floor)
 
     def scheduled(self) -> None:
@@ -100,17 +104,19 @@ class Benchmark:
         done += workers.run(requests)
 
     def few_accounts(self) -> None:
-        """The current day, week, month and year of some accounts, stored and published anew."""
+        """The current day, week, month and year of some accounts, stored and published anew because they are stale."""
         self._few_accounts("")
 
     def few_accounts_indexed(self) -> None:
         """The same with the index that `check` recommends for large tables."""
         with ExitStack() as stack:
-            for pipeline in [self._pipeline, *([self._smaller[0]] if self._smaller else [])]:
-                stack.enter_context(_covering_index(pipeline))
+            for pipeline in self._pipelines:
+                stack.enter_context(covering_index(pipeline))
             self._few_accounts(", indexed")
 
     def _few_accounts(self, how: str) -> None:
+        for pipeline in self._pipelines:
+            pipeline.refresh(RefreshRequest(HOURLY, TODAY, only_outdated=True))  # as the schedule leaves the store
         for count in (1, 10, 100, 1000):
             against = None
             for pipeline, dataset in (*([self._smaller] if self._smaller else []), (self._pipeline, self._dataset)):
@@ -118,12 +124,14 @@ class Benchmark:
                     continue
                 ids = range(1, dataset.accounts + 1, dataset.accounts // count)[:count]
                 name = f"{count} of {dataset.accounts:,} accounts{how}"
-                request = RefreshRequest(CURRENT, TODAY, ids, "refresh", force=True)
-                _vacuum(pipeline)
+                request = RefreshRequest(CURRENT, TODAY, ids, "refresh", only_stale=True)
+                vacuum(pipeline)
+                mark_stale(pipeline, CURRENT, ids)
                 pipeline.refresh(request)  # so that its rows are in memory on either data set
                 runs = self._runs * (_MORE_OF_SHORT_RUNS if count <= 100 else 1)
                 note = f"target {25 + 1.5 * count:.0f} ms; "
-                self._refresh(name, request, against, pipeline=pipeline, note=note, runs=runs)
+                before = partial(mark_stale, pipeline, CURRENT, ids)
+                self._refresh(name, request, against, before=before, pipeline=pipeline, note=note, runs=runs)
                 against = name
 
     def publishing(self) -> None:
@@ -138,7 +146,7 @@ class Benchmark:
             ]
         )
         redis, entries = self._pipeline.redis, rounds.entries()
-        _vacuum(self._pipeline)
+        vacuum(self._pipeline)
         count, keys, chunk = len(entries), [key for key, _ in entries], self._pipeline.settings.chunk_payloads
         redis.delete(*keys)  # what the store published has versions above those of the rounds
         publishing.checked(redis, entries)  # replaced from now on, as entries are from hour to hour
@@ -191,7 +199,7 @@ class Benchmark:
         request: RefreshRequest,
         against: str | None = None,
         *,
-        empty: bool = False,
+        before: Callable[[], object] = gc.collect,
         pipeline: Pipeline | None = None,
         note: str = "",
         runs: int | None = None,
@@ -205,7 +213,7 @@ class Benchmark:
         found = self._meter.measure(
             runs or self._runs,
             refresh,
-            before=self._empty_store if empty else gc.collect,
+            before=before,
             phases=lambda done: done.seconds,
         )
         done = outcomes[-1]
@@ -226,21 +234,3 @@ class Benchmark:
         cursor = self._plain.execute(statement)
         if cursor.description:
             cursor.fetchall()
-
-
-def _vacuum(pipeline: Pipeline) -> None:
-    """Else autovacuum would, beside what is measured."""
-    assert pipeline.settings.database_url
-    with plain_connection(pipeline.settings.database_url) as connection:
-        connection.execute("VACUUM ANALYZE metrics.period_metrics")
-
-
-@contextmanager
-def _covering_index(pipeline: Pipeline) -> Iterator[None]:
-    assert pipeline.settings.database_url
-    with plain_connection(pipeline.settings.database_url) as connection:
-        connection.execute(COVERING_INDEX.replace(" ON ", " covering ON ", 1))
-        try:
-            yield
-        finally:
-            connection.execute("DROP INDEX covering")

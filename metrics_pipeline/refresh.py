@@ -114,6 +114,7 @@ class Refresher:
                     timer,
                     stage.traced(account_ids),
                     everybody=stage.everybody,
+                    year_totals=stage.year_totals,
                 )
                 accounts += len(computation.account_ids)
                 outcome.accounts = max(outcome.accounts, accounts)

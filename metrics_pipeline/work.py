@@ -15,12 +15,14 @@ from metrics_pipeline.metrics.copied import read_bigints
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.scope import scope_of
+from metrics_pipeline.metrics.year_before import YearTotals, totals_of
 from metrics_pipeline.periods import Period, start_of_day, window
 from metrics_pipeline.planning.affected import EVERYBODY
 from metrics_pipeline.planning.portions import expenses_within, portions
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.sql import query
+from metrics_pipeline.store.reading import read_stored
 from metrics_pipeline.store.traces import accounts_with_rows
 
 Only = Mapping[Period, "set[int] | None"]
@@ -29,6 +31,9 @@ Only = Mapping[Period, "set[int] | None"]
 _ESTIMATES_ARE_WITHIN = 1.4
 """By how much the expenses on a page may differ in number from what VACUUM or ANALYZE last saw; autovacuum looks again
 when a tenth of a table has changed."""
+
+_STORED_AT_ONCE = 1000
+"""Payloads of a year; each has some three kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Stage:
         only: which accounts of each period are computed; None: all that the request is about.
         also: accounts of each period that have a stored row or a mark: a period that was emptied must not keep its old
             figures, even of accounts that are inactive or gone.
+        year_totals: what accounts spent in the year before the periods.
     """
 
     periods: Sequence[Period]
@@ -48,6 +54,7 @@ class Stage:
     everybody: bool
     only: Only
     also: Mapping[Period, Ints]
+    year_totals: YearTotals
 
     @property
     def accounts(self) -> int:
@@ -81,8 +88,33 @@ def read_work(connection: Connection, settings: Settings, request: RefreshReques
                 period: np.union1d(accounts, np.array([*marks.accounts_of(period)], np.int64))
                 for period, accounts in stored.items()
             }
-            stages.append(Stage(periods, divided, ids is None, only, also))
+            year_totals = _year_totals(connection, settings, request, periods, ids)
+            stages.append(Stage(periods, divided, ids is None, only, also, year_totals))
     return marks, stages
+
+
+def _year_totals(
+    connection: Connection,
+    settings: Settings,
+    request: RefreshRequest,
+    periods: Sequence[Period],
+    account_ids: set[int] | None,
+) -> YearTotals:
+    """What accounts spent in the year before these periods, where its stored payload is what a reader would be given.
+
+    Only for a refresh of what is stale, which believes what it is told of changes. The schedule's runs and those made
+    by hand look at all expenses, and so mend what was changed past the triggers.
+    """
+    year = scope_of(periods, request.today, ()).year_before
+    if year is None or account_ids is None or not request.only_stale or year.end <= settings.start_date:
+        return {}
+    own, ids = fingerprint(settings), sorted(account_ids)
+    return {
+        id: totals_of(stored.json)
+        for first in range(0, len(ids), _STORED_AT_ONCE)
+        for id, stored in read_stored(connection, ids[first : first + _STORED_AT_ONCE], year).items()
+        if stored.is_right(own, request.today)
+    }
 
 
 def _only(

@@ -144,17 +144,15 @@ class MetricsReader:
             with suppress(CacheUnavailable):  # stored, though not published: this reader has its answer
                 self._compute(RefreshRequest([period], today, [account_id], computed_by="on_demand"))
         with domain_errors(action), self._engine.connect() as connection:
-            stored = read_stored(connection, account_id, period)
+            stored = read_stored(connection, [account_id], period).get(account_id)
         if stored is None:
             raise BadRequest(f"There is no account {account_id}.")
         return Reading(stored.json, stored.version, "computed")
 
     def _from_store(self, account_id: int, period: Period, today: date, action: str) -> Reading | None:
         with domain_errors(action), self._engine.connect() as connection:
-            stored = read_stored(connection, account_id, period)
-        if stored is None or stored.stale or stored.fingerprint != self._fingerprint:
-            return None
-        if (stored.as_of, stored.is_current) != (period.as_of(today), period.is_current(today)):
+            stored = read_stored(connection, [account_id], period).get(account_id)
+        if stored is None or not stored.is_right(self._fingerprint, today):
             return None
         with suppress(CacheUnavailable):
             payload = Versioned((account_id, period), stored.version, stored.json)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.metrics.figures import compute_figures
 from metrics_pipeline.metrics.pull import read_expenses
 from metrics_pipeline.metrics.scope import scope_of
+from metrics_pipeline.metrics.year_before import YearTotals
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.settings import Settings
 
@@ -66,6 +68,7 @@ class Computation:
         timer: Timer,
         traced: Collection[int] = (),
         everybody: bool | None = None,
+        year_totals: YearTotals = MappingProxyType({}),
     ) -> None:
         """
         Args:
@@ -73,6 +76,7 @@ class Computation:
             account_ids: None for every active account; else these, as far as they exist.
             traced: accounts to compute as well, even if inactive or gone: they have a stored row or a mark.
             everybody: whether every active account was asked for, of whom `account_ids` may be a portion.
+            year_totals: what accounts spent in the year before the window, as far as that needs no reading.
         """
         started = time.perf_counter()
         self.periods, self._today, self._settings, self._timer = periods, today, settings, timer
@@ -89,6 +93,7 @@ class Computation:
             self._dimensions,
             None if wanted is None else self._dimensions.account_ids.tolist(),
             everybody=self._everybody,
+            year_totals=year_totals,
         )
         self.rows_read = expenses.rows_read
         started = timer.add("pull", started)

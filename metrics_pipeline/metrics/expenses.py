@@ -25,6 +25,12 @@ ROW_FIELDS = ("account_id", "category_id", "kind", "cents", "merchant", "micros"
 SUM_FIELDS = ("account_id", "category_id", "kind", "cents", "count", "day", "micros", "end")
 """What is known of a sum of expenses. Day: the first of its range, an ordinal; micros and end: its instants."""
 
+Sums = Mapping[str, Ints]
+"""Columns called as in `SUM_FIELDS`."""
+
+Kind = tuple[str, str]
+"""A currency and a status."""
+
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -77,7 +83,7 @@ class Expenses:
     """
 
     blocks: Sequence[Block]
-    kinds: Mapping[int, tuple[str, str]]
+    kinds: Mapping[int, Kind]
 
     @property
     def rows_read(self) -> int:
@@ -113,8 +119,8 @@ class Decoder:
             coded={name: Coded(_apart(column.codes), column.values) for name, column in block.coded.items()},
         )
 
-    def sums(self, parts: Sequence[Mapping[str, Ints]]) -> Block:
-        """All sums, by day. `parts`: the fields of `SUM_FIELDS`."""
+    def sums(self, parts: Sequence[Sums]) -> Block:
+        """All sums, by day."""
         nothing = np.zeros(0, np.int64)
         read = {name: np.concatenate([nothing, *(part[name] for part in parts)]) for name in SUM_FIELDS}
         by_day = np.argsort(read["day"], kind="stable")

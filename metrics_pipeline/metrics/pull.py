@@ -16,14 +16,28 @@ from metrics_pipeline.metrics.at_once import read_at_once
 from metrics_pipeline.metrics.copied import read_blocks
 from metrics_pipeline.metrics.dimensions import NO_CURRENCY, Dimensions, currency_code
 from metrics_pipeline.metrics.exact import Ints
-from metrics_pipeline.metrics.expenses import ROW_FIELDS, SUM_FIELDS, Block, Decoder, Example, Expenses, pg_micros
+from metrics_pipeline.metrics.expenses import (
+    ROW_FIELDS,
+    SUM_FIELDS,
+    Block,
+    Decoder,
+    Example,
+    Expenses,
+    Kind,
+    Sums,
+    pg_micros,
+)
 from metrics_pipeline.metrics.scope import Range, Scope
+from metrics_pipeline.metrics.year_before import YearBefore, YearTotals
 from metrics_pipeline.periods import start_of_day
 from metrics_pipeline.sql import query
 
 _STRETCHES = 4
 
 _HISTORY_FIELDS = ("account_id", "category_id", "kind", "cents", "count", "segment")
+
+_Read = Callable[[Connection], "list[Any]"]
+"""Finds some parts of what is wanted: sums, or blocks of rows."""
 
 
 def read_expenses(
@@ -33,6 +47,7 @@ def read_expenses(
     dimensions: Dimensions,
     account_ids: Sequence[int] | None,
     everybody: bool,
+    year_totals: YearTotals,
 ) -> Expenses:
     """The rows of the scope and the sums before it.
 
@@ -40,26 +55,40 @@ def read_expenses(
         account_ids: None reads every account.
         everybody: every account was asked for, of whom these may be a portion; else they are few enough to be looked
             up one by one.
+        year_totals: of the scope's `year_before`, as far as known.
     """
     decoder = Decoder(dimensions.account_ids, scope.rows, zone)
     with_budgets = sorted({budget.account_id for budget in dimensions.budgets})
-    named = [account_ids] if account_ids is None or everybody else _halves(account_ids)
+    known_ids = set(account_ids or ()).intersection(year_totals).difference(with_budgets)
+    year = YearBefore(scope, {id: year_totals[id] for id in sorted(known_ids)})
+    other_ids = account_ids if account_ids is None else [id for id in account_ids if id not in known_ids]
     stretches = _stretches(scope.rows) if everybody else [scope.rows]
-    read_sums: list[Callable[[Connection], list[Any]]] = [
-        *(partial(_read_sums, scope.history, zone, ids, with_budgets, everybody) for ids in named),
-        partial(_read_sums, scope.budget_history, zone, with_budgets, with_budgets, everybody),
-    ]
-    read_rows: list[Callable[[Connection], list[Any]]] = [
-        partial(_read_rows, decoder, days, zone, ids, everybody) for days in stretches for ids in named
-    ]
-    reads = [*read_sums, *read_rows]
-    at_once = everybody or len(named) > 1
-    results = read_at_once(connection, reads) if at_once else [read(connection) for read in reads]
-    sums = itertools.chain.from_iterable(results[: len(read_sums)])
-    rows = itertools.chain.from_iterable(results[len(read_sums) :])
-    blocks = [decoder.sums(list(sums)), *rows]
+
+    def divided(ids: Sequence[int] | None) -> list[Sequence[int] | None]:
+        return [ids] if ids is None or everybody else [*_halves(ids)]
+
+    def sums(segments: Sequence[Range], ids: Sequence[int] | None) -> _Read:
+        return partial(_read_sums, segments, zone, ids, with_budgets, everybody)
+
+    def rows(days: Range, ids: Sequence[int] | None) -> _Read:
+        return partial(_read_rows, decoder, days, zone, ids, everybody)
+
+    of_others = [sums(scope.history, ids) for ids in divided(other_ids)]
+    of_budgets = [sums(scope.budget_history, with_budgets)]
+    of_known = [sums(segments, ids) for segments in year.to_read for ids in divided(year.account_ids)]
+    of_all = [rows(days, ids) for days in stretches for ids in divided(account_ids)]
+    groups = of_others, of_budgets, of_known, of_all
+    others, budgets, known, blocks = _read_groups(connection, groups, at_once=everybody or len(of_all) > 1)
+    blocks = [decoder.sums([*others, *budgets, *year.sums(known)]), *blocks]
     examples = {kind: example for block in blocks for kind, example in block.examples.items()}
-    return Expenses(blocks, _read_kinds(connection, examples))
+    return Expenses(blocks, _read_kinds(connection, examples, year.kinds))
+
+
+def _read_groups(connection: Connection, groups: Sequence[Sequence[_Read]], *, at_once: bool) -> list[list[Any]]:
+    """What all reads of each group found."""
+    reads = [read for group in groups for read in group]
+    results = iter(read_at_once(connection, reads) if at_once else [read(connection) for read in reads])
+    return [[each for _ in group for each in next(results)] for group in groups]
 
 
 def _halves(account_ids: Sequence[int]) -> list[Sequence[int]]:
@@ -102,8 +131,8 @@ def _read_sums(
     with_categories: Sequence[int],
     everybody: bool,
     connection: Connection,
-) -> list[Mapping[str, Ints]]:
-    """The fields of `SUM_FIELDS`, in parts."""
+) -> list[Sums]:
+    """Sums over the segments, in parts."""
     if not segments or account_ids == []:
         return []
     borders = sorted({day for segment in segments for day in (segment.first, segment.end)})
@@ -111,7 +140,7 @@ def _read_sums(
     first_days = np.array([day.toordinal() for day in borders], np.int64)
     micros = np.array([pg_micros(instant) for instant in instants], np.int64)
 
-    def decode(read: Mapping[str, Ints]) -> Mapping[str, Ints]:
+    def decode(read: Mapping[str, Ints]) -> Sums:
         segment = read["segment"]  # counted from one
         times = {"day": first_days[segment - 1], "micros": micros[segment - 1], "end": micros[segment]}
         return {name: times[name] if name in times else read[name] for name in SUM_FIELDS}
@@ -129,13 +158,14 @@ def _read_sums(
     return read_blocks(connection, "expense_history", parameters, _HISTORY_FIELDS, decode)
 
 
-def _read_kinds(connection: Connection, examples: Mapping[int, Example]) -> dict[int, tuple[str, str]]:
-    """Currency and status of every hash: one lookup of one example of each."""
-    if not examples:
-        return {}
-    account_ids, begins, ends = map(list, zip(*examples.values(), strict=True))
+def _read_kinds(connection: Connection, examples: Mapping[int, Example], known: Mapping[int, Kind]) -> dict[int, Kind]:
+    """Currency and status of every hash: one lookup of one example of each that is not known."""
+    unknown = {kind: example for kind, example in examples.items() if kind not in known}
+    if not unknown:
+        return {**known}
+    account_ids, begins, ends = map(list, zip(*unknown.values(), strict=True))
     rows = connection.execute(
         query("expense_kinds"),
-        {"kinds": list(examples), "account_ids": account_ids, "begins": begins, "ends": ends},
+        {"kinds": list(unknown), "account_ids": account_ids, "begins": begins, "ends": ends},
     )
-    return {row.kind: (currency_code(row.currency) or NO_CURRENCY, row.status) for row in rows}
+    return {**known, **{row.kind: (currency_code(row.currency) or NO_CURRENCY, row.status) for row in rows}}

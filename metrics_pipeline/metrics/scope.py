@@ -37,6 +37,13 @@ class Scope:
     budget_history: tuple[Range, ...]
 
     @property
+    def year_before(self) -> Period | None:
+        """The year that ends where the rows begin, if all of it is looked back at for every account."""
+        year = Period.holding(Grain.YEAR, self.rows.first - timedelta(days=1))
+        days = sum((part.end - part.first).days for part in self.history if part.first >= year.start)
+        return year if days == year.days else None
+
+    @property
     def first_day(self) -> date:
         return min([self.rows.first, *(part.first for part in (*self.history, *self.budget_history))])
 

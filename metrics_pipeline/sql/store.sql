@@ -55,23 +55,28 @@ FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[]))
 JOIN metrics.period_metrics AS stored USING (grain, period_start)
 WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[]));
 
--- name: stored_payload
--- One stored payload, what its header says, and whether anything says that it is stale: a mark, a logged change
--- that was not absorbed, or changes that could not be logged. In one statement: between two, a whole refresh fits.
+-- name: stored_payloads_of
+-- The stored payloads of a period, what their headers say, and whether anything says that one is stale: a mark, a logged
+-- change that was not absorbed, or changes that could not be logged. In one statement: between two, a whole refresh
+-- fits.
 SELECT
-    stored.payload, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
+    stored.account_id, stored.payload, stored.version, stored.as_of, stored.is_current, stored.fingerprint,
     stored.computed_at, stored.computed_by,
     EXISTS (
         SELECT FROM metrics.stale_periods AS stale
-        WHERE stale.account_id IN (0, :account_id) AND stale.grain = :grain AND stale.period_start = :period_start
+        WHERE stale.account_id IN (0, stored.account_id)
+          AND stale.grain = stored.grain
+          AND stale.period_start = stored.period_start
     )
-    OR EXISTS (SELECT FROM metrics.expense_changes WHERE account_id IN (0, :account_id))
+    OR EXISTS (SELECT FROM metrics.expense_changes AS change WHERE change.account_id IN (0, stored.account_id))
     OR EXISTS (
         SELECT FROM metrics.tick_state
         WHERE NOT misses_settled OR missed_seen < coalesce(pg_sequence_last_value('metrics.missed_changes'), 0)
     ) AS stale
 FROM metrics.period_metrics AS stored
-WHERE stored.account_id = :account_id AND stored.grain = :grain AND stored.period_start = :period_start;
+WHERE stored.account_id = ANY(CAST(:account_ids AS bigint[]))
+  AND stored.grain = :grain
+  AND stored.period_start = :period_start;
 
 -- name: servable_heads
 -- Account by account, the stored payloads of these periods that nothing says are stale, without the payload itself.

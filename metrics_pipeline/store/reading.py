@@ -24,17 +24,22 @@ _EXPORT_BATCH = 1000
 
 @dataclass(frozen=True)
 class StoredPayload:
-    """One stored payload as JSON, and what tells whether it may be served.
+    """One stored payload as JSON, and what tells whether it is what its expenses give.
 
     `stale`: something changed since, or may have. The other columns tell whether it is outdated.
     """
 
+    period: Period
     json: bytes
     version: int
     as_of: date
     is_current: bool
     fingerprint: str
     stale: bool
+
+    def is_right(self, fingerprint: str, today: date) -> bool:
+        """Whether computing it today would give the same."""
+        return not self.stale and self.fingerprint == fingerprint and _speaks_of(self, self.period, today)
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,18 @@ class Selection:
         }
 
 
-def read_stored(connection: Connection, account_id: int, period: Period) -> StoredPayload | None:
-    """The stored payload of one account and period, or None."""
-    row = connection.execute(
-        query("stored_payload"),
-        {"account_id": account_id, "grain": period.grain.value, "period_start": period.start},
-    ).one_or_none()
-    if row is None:
-        return None
-    return StoredPayload(_json_of(row), row.version, row.as_of, row.is_current, row.fingerprint, row.stale)
+def read_stored(connection: Connection, account_ids: Collection[int], period: Period) -> dict[int, StoredPayload]:
+    """The stored payloads of a period, by account."""
+    rows = connection.execute(
+        query("stored_payloads_of"),
+        {"account_ids": sorted(account_ids), "grain": period.grain.value, "period_start": period.start},
+    )
+    return {
+        row.account_id: StoredPayload(
+            period, _json_of(row), row.version, row.as_of, row.is_current, row.fingerprint, row.stale
+        )
+        for row in rows
+    }
 
 
 def servable_heads(
@@ -84,14 +92,16 @@ def servable_heads(
         query("servable_heads"), {**period_arrays(periods), "fingerprint": fingerprint, "account_ids": wanted}
     )
     for row in result:
-        if _speaks_of(row, today):
-            yield key_of(row), row
+        key = key_of(row)
+        if _speaks_of(row, key[1], today):
+            yield key, row
 
 
 def servable_of(connection: Connection, keys: Sequence[Key], fingerprint: str, today: date) -> list[Versioned]:
     """Those of these stored payloads that may be served today."""
     rows = connection.execute(query("servable_payloads_of"), {**as_arrays(keys), "fingerprint": fingerprint})
-    return [Versioned(key_of(row), row.version, _json_of(row)) for row in rows if _speaks_of(row, today)]
+    of_keys = ((key_of(row), row) for row in rows)
+    return [Versioned(key, row.version, _json_of(row)) for key, row in of_keys if _speaks_of(row, key[1], today)]
 
 
 def export(connection: Connection, selection: Selection, *, include_empty: bool) -> Iterator[PeriodMetrics]:
@@ -111,9 +121,8 @@ def read_frame(connection: Connection, selection: Selection) -> pd.DataFrame:
     return pd.read_sql(query("period_totals"), connection, params=selection.parameters(), coerce_float=False)
 
 
-def _speaks_of(row: Row[tuple[Any, ...]], today: date) -> bool:
+def _speaks_of(row: Row[tuple[Any, ...]] | StoredPayload, period: Period, today: date) -> bool:
     """Whether the payload was computed as the period is today: up to the same day, still going on or closed."""
-    _, period = key_of(row)
     return (row.as_of, row.is_current) == (period.as_of(today), period.is_current(today))
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timezone
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from metrics_pipeline.changes.absorb import mark
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
@@ -183,6 +184,42 @@ def test_payloads_follow_the_rows_when_those_are_replaced(
                 reading = pipeline.reader.get(account_id, period.grain, on=period.start, today=after.today)
                 payload = reading.payload.model_dump(mode="json", by_alias=True)
                 check(after, payload, reading.source)
+
+
+@tried(quickly=20, thoroughly=1000)
+@given(example=examples(), apart=st.booleans(), budget=st.sampled_from([1500, 0.0001]))
+def test_what_is_stale_comes_out_the_same_with_the_stored_year_before(
+    subject: Subject, example: Example, apart: bool, budget: float
+):
+    """Everything is marked, but what lies before the periods of a run; accounts together or one by one."""
+    periods = [Period(Grain(grain), start) for grain, start in interesting_periods(example)]
+    years = sorted({Period.holding(Grain.YEAR, period.start) for period in periods})
+    account_ids = [account.id for account in example.data.accounts]
+    with subject.load(example, memory_budget_mb=budget) as pipeline:
+        with pipeline.engine.begin() as connection:  # what is loaded is computed at once, and no change any more
+            connection.exec_driver_sql("TRUNCATE metrics.expense_changes, metrics.stale_periods")
+        pipeline.refresh(RefreshRequest(sorted({*periods, *years}), example.today, account_ids))
+        before = stored_texts(pipeline)
+        for year in years:
+            of_year = [year, *(p for p in periods if p.grain is not Grain.YEAR and p.start.year == year.start.year)]
+            for asked in [[period] for period in of_year] if apart else [of_year]:
+                mark_stale(pipeline, asked, account_ids)
+                outcome = pipeline.refresh(RefreshRequest(asked, example.today, only_stale=True))
+                assert outcome.rewritten == outcome.marks_cleared == len(asked) * len(account_ids)
+                assert stored_texts(pipeline) == before, asked
+
+
+def mark_stale(pipeline: Pipeline, periods: list[Period], account_ids: list[int]) -> None:
+    at = datetime.now(timezone.utc)
+    with pipeline.engine.begin() as connection:
+        mark(connection, {(account_id, period): (at, at) for account_id in account_ids for period in periods})
+
+
+def stored_texts(pipeline: Pipeline) -> dict[tuple[object, ...], str]:
+    """Without version and times, which are columns of their own."""
+    with pipeline.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT account_id, grain, period_start, payload FROM metrics.period_metrics")
+        return {tuple(key): payload for *key, payload in rows}
 
 
 @tried(quickly=12, thoroughly=500)

@@ -184,6 +184,25 @@ def test_rows_of_a_closed_period_are_read_for_the_accounts_that_changed_in_it(pi
     assert outcome.rewritten == outcome.payloads <= len(closed)
 
 
+def test_the_year_before_is_taken_from_the_store_by_one_statement(pipeline, monkeypatch):
+    year = Period.holding(Grain.YEAR, TODAY)
+    this_year = sum(TODAY - timedelta(days=5 * n) >= year.start for n in range(EXPENSES_AN_ACCOUNT))
+    found = {}
+    for accounts in (2, 60):
+        spend(pipeline, accounts)
+        pipeline.absorb_changes(noon(TODAY))
+        refresh(pipeline, monkeypatch, RefreshRequest([year, year.shift(-1)], TODAY))
+        with pipeline.engine.begin() as connection:
+            connection.execute(text("UPDATE expenses SET amount = amount + 1 WHERE transaction_date > '2026-03-30'"))
+        pipeline.absorb_changes(noon(TODAY))
+        outcome, work = refresh(pipeline, monkeypatch, RefreshRequest([year], TODAY, only_stale=True))
+        assert outcome.accounts == outcome.rewritten == accounts
+        assert outcome.rows_read == accounts * (this_year + 1)  # with the total of the last one
+        found[accounts] = sorted(work.statements)
+    assert found[2] == found[60]
+    assert sum("stored.payload" in statement for statement in found[60]) == 1
+
+
 def test_rows_that_are_written_in_any_case_are_not_looked_up_before(pipeline, monkeypatch):
     spend(pipeline, 3)
     lookup = driver_query("stored_heads", binary=True)
