@@ -55,7 +55,7 @@ FROM unnest(CAST(:grains AS text[]), CAST(:starts AS date[]))
 JOIN metrics.period_metrics AS stored USING (grain, period_start)
 WHERE CAST(:account_ids AS bigint[]) IS NULL OR stored.account_id = ANY(CAST(:account_ids AS bigint[]));
 
--- name: stored_payloads_of
+-- name: payloads_of_period
 -- The stored payloads of a period, what their headers say, and whether anything says that one is stale: a mark, a logged
 -- change that was not absorbed, or changes that could not be logged. In one statement: between two, a whole refresh
 -- fits.

@@ -67,7 +67,7 @@ class Selection:
 def read_stored(connection: Connection, account_ids: Collection[int], period: Period) -> dict[int, StoredPayload]:
     """The stored payloads of a period, by account."""
     rows = connection.execute(
-        query("stored_payloads_of"),
+        query("payloads_of_period"),
         {"account_ids": sorted(account_ids), "grain": period.grain.value, "period_start": period.start},
     )
     return {

@@ -119,7 +119,7 @@ GUARDS = [
     ),
     Guard(
         "the year before is believed only when no change of it is logged",
-        edited("stored_payloads_of", "change.account_id IN (0, stored.account_id)", "false"),
+        edited("payloads_of_period", "change.account_id IN (0, stored.account_id)", "false"),
         year_before.test_a_change_of_the_year_before_that_is_only_logged_is_seen,
     ),
 ]
