@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
@@ -13,6 +13,7 @@ from redis import Redis
 from sqlalchemy import Connection, text
 
 from metrics_pipeline.cache.keys import Entry
+from metrics_pipeline.changes.absorb import mark
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
@@ -105,6 +106,13 @@ class World:
         return [
             ("cached", PeriodMetrics.model_validate_json(Entry.decode(value).payload)) for value in entries if value
         ]
+
+
+def mark_stale(pipeline: Pipeline, periods: Sequence[Period], account_ids: Sequence[int]) -> None:
+    """Mark these periods of these accounts, as a change would, though nothing changed."""
+    at = datetime.now(timezone.utc)
+    with pipeline.engine.begin() as connection:
+        mark(connection, {(account_id, period): (at, at) for account_id in account_ids for period in periods})
 
 
 def execute(connection: Connection, statement: str, **parameters: Any) -> Any:

@@ -19,7 +19,7 @@ _COUNTS = "\0"
 
 
 def totals_of(payload: bytes) -> dict[str, tuple[int, int]]:
-    """What a payload, as JSON, says of each currency."""
+    """What a payload, as JSON, says of each currency. Its amounts have two decimals."""
     currencies: dict[str, dict[str, str | int]] = orjson.loads(payload)["currencies"]
     return {code: (int(str(of["total"]).replace(".", "")), int(of["count"])) for code, of in currencies.items()}
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from metrics_pipeline.changes.absorb import mark
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
@@ -22,6 +21,7 @@ from metrics_pipeline.settings import load_settings
 from metrics_pipeline_tests.modes import OTHER_MODES, SINGLE_SHOT, Mode
 from metrics_pipeline_tests.reference import differences, empty_tables, expected_payload, expected_periods, insert
 from metrics_pipeline_tests.strategies import Example, examples, interesting_periods
+from metrics_pipeline_tests.world import mark_stale
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 START_DATE = date(1900, 1, 1)
@@ -207,12 +207,6 @@ def test_what_is_stale_comes_out_the_same_with_the_stored_year_before(
                 outcome = pipeline.refresh(RefreshRequest(asked, example.today, only_stale=True))
                 assert outcome.rewritten == outcome.marks_cleared == len(asked) * len(account_ids)
                 assert stored_texts(pipeline) == before, asked
-
-
-def mark_stale(pipeline: Pipeline, periods: list[Period], account_ids: list[int]) -> None:
-    at = datetime.now(timezone.utc)
-    with pipeline.engine.begin() as connection:
-        mark(connection, {(account_id, period): (at, at) for account_id in account_ids for period in periods})
 
 
 def stored_texts(pipeline: Pipeline) -> dict[tuple[object, ...], str]:

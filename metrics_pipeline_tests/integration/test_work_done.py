@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -20,50 +16,19 @@ from metrics_pipeline.planning.portions import BYTES_PER_EXPENSE
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline.sql import driver_query
+from metrics_pipeline_tests.statements import Work, watched
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
 HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
 CURRENT = [period for period in HOURLY if period.is_current(TODAY)]
 EXPENSES_AN_ACCOUNT = 40
-_PING = ";"
-
-
-@dataclass
-class Work:
-    """Statements that were sent to PostgreSQL, without the name of the run's snapshot."""
-
-    statements: list[str] = field(default_factory=list)
-
-    def add(self, statement: str) -> None:
-        self.statements.append(re.sub(r"SNAPSHOT '.*'", "SNAPSHOT", statement))
 
 
 @pytest.fixture
 def pipeline(settings) -> Iterator[Pipeline]:
     with Pipeline(settings) as pipeline:
         yield pipeline
-
-
-@contextmanager
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
-    """All statements that reach the driver, whether through the engine or not, but the pool's pings."""
-    work = Work()
-
-    def watch(name: str) -> None:
-        send = getattr(psycopg.Cursor, name)
-
-        def watched_send(self, statement, *args, **kwargs):
-            if str(statement) != _PING:
-                work.add(str(statement))
-            return send(self, statement, *args, **kwargs)
-
-        patch.setattr(psycopg.Cursor, name, watched_send)
-
-    with monkeypatch.context() as patch:
-        watch("execute")
-        watch("copy")
-        yield work
 
 
 def spend(pipeline: Pipeline, accounts: int) -> None:

@@ -10,18 +10,11 @@ from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.affected import EVERYBODY
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
-from metrics_pipeline_tests.world import TODAY, World
+from metrics_pipeline_tests.world import TODAY, World, mark_stale
 
 THIS_YEAR = Period(Grain.YEAR, date(2026, 1, 1))
 LAST_YEAR = THIS_YEAR.shift(-1)
 KEY = "account_id = 1 AND grain = 'year' AND period_start = '2025-01-01'"
-
-
-def marking(account: int, period: Period) -> str:
-    return (
-        "INSERT INTO metrics.stale_periods (account_id, grain, period_start, mark, first_changed_at, last_changed_at) "
-        f"VALUES ({account}, '{period.grain.value}', '{period.start}', nextval('metrics.marks'), now(), now())"
-    )
 
 
 def refresh_this_year(two_years: World, **options: object) -> Outcome:
@@ -59,17 +52,24 @@ def test_it_is_the_stored_payload_that_is_looked_at(two_years):
     assert previous_total(two_years) == "900.00"
 
 
+@pytest.mark.parametrize("account_id", [1, EVERYBODY])
+def test_a_stored_payload_that_is_marked_is_not_looked_at(two_years, account_id):
+    falsify(two_years)
+    mark_stale(two_years.pipeline, [LAST_YEAR], [account_id])
+    refresh_this_year(two_years)
+    assert previous_total(two_years) == "800.00"
+
+
 @pytest.mark.parametrize(
     "statement",
-    [marking(1, LAST_YEAR), marking(EVERYBODY, LAST_YEAR)]
-    + [
+    [
         f"UPDATE metrics.period_metrics SET {column} WHERE {KEY}"
         for column in ("as_of = '2025-12-30'", "is_current = true", "fingerprint = 'another'")
     ]
     + [f"DELETE FROM metrics.period_metrics WHERE {KEY}"],
-    ids=["marked", "marked for everybody", "too early", "still current", "other rules", "not there"],
+    ids=["too early", "still current", "other rules", "not there"],
 )
-def test_a_stored_payload_that_may_be_wrong_is_not_looked_at(two_years, statement):
+def test_a_stored_payload_that_is_outdated_is_not_looked_at(two_years, statement):
     falsify(two_years)
     two_years.sql(statement)
     refresh_this_year(two_years)
@@ -143,8 +143,7 @@ def test_all_currencies_and_statuses_come_out_right_on_any_day(two_years, today)
     years = [THIS_YEAR, LAST_YEAR]
     two_years.pipeline.refresh(RefreshRequest(years, today))
     before = contents(two_years)
-    for account in (1, 2, 3):
-        two_years.sql(marking(account, THIS_YEAR))
+    mark_stale(two_years.pipeline, [THIS_YEAR], [1, 2, 3])
     outcome = two_years.pipeline.refresh(RefreshRequest([THIS_YEAR], today, only_stale=True))
     assert outcome.rewritten == 3
     assert contents(two_years) == before
