@@ -9,7 +9,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, Engine
 
-from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays, period_of
+from metrics_pipeline.changes.keys import Key, array, key_of, period_arrays, period_of
 from metrics_pipeline.periods import Period
 from metrics_pipeline.planning.affected import EVERYBODY
 from metrics_pipeline.planning.refreshing import StalePeriod
@@ -61,9 +61,13 @@ def clear_marks(engine: Engine, marks: Marks) -> list[datetime]:
     """
     if not marks.tokens:
         return []
-    tokens = {**as_arrays(marks.tokens), "marks": list(marks.tokens.values())}
+    wanted = {
+        "account_ids": array({account_id for account_id, _ in marks.tokens}),
+        **period_arrays({period for _, period in marks.tokens}),
+        "marks": array(marks.tokens.values()),
+    }
     with engine.begin() as connection:
-        return list(connection.execute(query("clear_marks"), tokens).scalars())
+        return list(connection.execute(query("clear_marks"), wanted).scalars())
 
 
 def read_backlog(connection: Connection) -> list[StalePeriod]:

@@ -70,19 +70,20 @@ WHERE CAST(:account_ids AS bigint[]) IS NULL
    OR stale.account_id = ANY(CAST(:account_ids AS bigint[]));
 
 -- name: clear_marks
--- Remove marks by token. One that is locked is being renewed right now: it must stay anyway.
-WITH done AS (
-    SELECT stale.account_id, stale.grain, stale.period_start
-    FROM unnest(
-        CAST(:account_ids AS bigint[]), CAST(:grains AS text[]), CAST(:starts AS date[]), CAST(:marks AS bigint[])
-    ) AS seen (account_id, grain, period_start, mark)
-    JOIN metrics.stale_periods AS stale USING (account_id, grain, period_start, mark)
-    FOR UPDATE OF stale SKIP LOCKED
-)
-DELETE FROM metrics.stale_periods AS stale
-USING done
-WHERE (stale.account_id, stale.grain, stale.period_start) = (done.account_id, done.grain, done.period_start)
-RETURNING stale.first_changed_at;
+-- Remove marks by token, which one key alone has. One that is locked is being renewed right now: it must stay anyway.
+-- By lists, not by a join: this table is often empty when PostgreSQL counts its rows, and a join that is planned for
+-- none compares each mark with all others.
+DELETE FROM metrics.stale_periods
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid
+    FROM metrics.stale_periods
+    WHERE account_id = ANY(CAST(:account_ids AS bigint[]))
+      AND grain = ANY(CAST(:grains AS text[]))
+      AND period_start = ANY(CAST(:starts AS date[]))
+      AND mark = ANY(CAST(:marks AS bigint[]))
+    FOR UPDATE SKIP LOCKED
+))
+RETURNING first_changed_at;
 
 -- name: marked_between
 -- Marks, wildcards included, on ranges of accounts of some periods: what was marked since publishing began.

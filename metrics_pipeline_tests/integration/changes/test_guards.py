@@ -44,9 +44,7 @@ def edited(name: str, old: str, new: str) -> Callable[[pytest.MonkeyPatch], None
     return take_out
 
 
-WITHOUT_TOKENS = edited(
-    "clear_marks", "USING (account_id, grain, period_start, mark)", "USING (account_id, grain, period_start)"
-)
+WITHOUT_TOKENS = edited("clear_marks", "mark = ANY(CAST(:marks AS bigint[]))", "CAST(:marks AS bigint[]) IS NOT NULL")
 
 
 def in_two_statements(connection: Any, account_ids: Any, period: Any) -> Any:
