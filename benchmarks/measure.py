@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -35,6 +35,18 @@ class Measured:
     phases: dict[str, float] = field(default_factory=dict)
 
 
+def median_of(found: Sequence[Measured]) -> Measured:
+    """The medians of some measurements of the same work."""
+    return Measured(
+        seconds=statistics.median(run.seconds for run in found),
+        python_cpu=statistics.median(run.python_cpu for run in found),
+        postgres_cpu=_median([run.postgres_cpu for run in found]),
+        redis_cpu=_median([run.redis_cpu for run in found]),
+        peak=max(run.peak for run in found),
+        phases={name: statistics.median(run.phases[name] for run in found) for name in found[0].phases},
+    )
+
+
 class Meter:
     """Measures work of this process on one PostgreSQL and one Redis."""
 
@@ -55,14 +67,7 @@ class Meter:
         for _ in range(runs):
             before()
             found.append(self._once(work, phases))
-        return Measured(
-            seconds=statistics.median(run.seconds for run in found),
-            python_cpu=statistics.median(run.python_cpu for run in found),
-            postgres_cpu=_median([run.postgres_cpu for run in found]),
-            redis_cpu=_median([run.redis_cpu for run in found]),
-            peak=max(run.peak for run in found),
-            phases={name: statistics.median(run.phases[name] for run in found) for name in found[0].phases},
-        )
+        return median_of(found)
 
     def _once(self, work: Callable[[], Result], phases: Callable[[Result], dict[str, float]]) -> Measured:
         postgres, redis, python = self._postgres_cpu(), self._redis_cpu(), time.process_time()

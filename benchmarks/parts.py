@@ -11,8 +11,9 @@ from functools import partial
 
 from benchmarks import alternatives, publishing
 from benchmarks.dataset import FIRST, TODAY, Dataset, plain_connection
-from benchmarks.measure import Measured, Meter
-from benchmarks.prepare import covering_index, mark_stale, vacuum
+from benchmarks.few_accounts import FewAccounts
+from benchmarks.measure import Measured, Meter, median_of
+from benchmarks.prepare import covering_index, vacuum
 from benchmarks.results import Results
 from benchmarks.scheduled import Run, Workers, as_scheduled
 from metrics_pipeline.cache.keys import cache_key
@@ -24,7 +25,6 @@ Smaller = tuple[Pipeline, Dataset]
 
 MONTH, YEAR = Period(Grain.MONTH, date(2025, 12, 1)), Period(Grain.YEAR, date(2025, 1, 1))
 HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
-CURRENT = [Period.holding(grain, TODAY) for grain in Grain]
 
 # Written out, for with parameters of a prepared statement the two years take 40% longer: it would be no floor.
 _FLOOR = """
@@ -115,24 +115,28 @@ class Benchmark:
             self._few_accounts(", indexed")
 
     def _few_accounts(self, how: str) -> None:
+        """Few and many accounts in turn, on either data set, again and again: seconds that are slow are so for all."""
         for pipeline in self._pipelines:
             pipeline.refresh(RefreshRequest(HOURLY, TODAY, only_outdated=True))  # as the schedule leaves the store
-        for count in (1, 10, 100, 1000):
-            against = None
-            for pipeline, dataset in (*([self._smaller] if self._smaller else []), (self._pipeline, self._dataset)):
-                if count > dataset.accounts:
-                    continue
-                ids = range(1, dataset.accounts + 1, dataset.accounts // count)[:count]
-                name = f"{count} of {dataset.accounts:,} accounts{how}"
-                request = RefreshRequest(CURRENT, TODAY, ids, "refresh", only_stale=True)
-                vacuum(pipeline)
-                mark_stale(pipeline, CURRENT, ids)
-                pipeline.refresh(request)  # so that its rows are in memory on either data set
-                runs = self._runs * (_MORE_OF_SHORT_RUNS if count <= 100 else 1)
-                note = f"target {25 + 1.5 * count:.0f} ms; "
-                before = partial(mark_stale, pipeline, CURRENT, ids)
-                self._refresh(name, request, against, before=before, pipeline=pipeline, note=note, runs=runs)
-                against = name
+        cases = [
+            FewAccounts(pipeline, dataset.accounts, count)
+            for count in (1, 10, 100, 1000)
+            for pipeline, dataset in (*([self._smaller] if self._smaller else []), (self._pipeline, self._dataset))
+            if count <= dataset.accounts
+        ]
+        for turn in range(self._runs * _MORE_OF_SHORT_RUNS):
+            if turn % _MORE_OF_SHORT_RUNS == 0:
+                for pipeline in self._pipelines:
+                    vacuum(pipeline)
+            for case in cases:
+                if case.count <= 100 or turn % _MORE_OF_SHORT_RUNS == 0:
+                    case.measure(self._meter)
+        against: dict[int, str] = {}
+        for case in cases:
+            name = f"{case.name}{how}"
+            note = f"target {25 + 1.5 * case.count:.0f} ms; "
+            self._keep(name, case.median(), case.done, against.get(case.count), note)
+            against[case.count] = name
 
     def publishing(self) -> None:
         """The same stored payloads again and again, with a check of versions and without."""
@@ -158,7 +162,7 @@ class Benchmark:
                 self._meter.measure(1, partial(publishing.in_chunks, publish, redis, rounds.entries(), chunk))
                 for _ in range(self._runs)
             ]
-            median = sorted(measured, key=lambda each: each.seconds)[len(measured) // 2]
+            median = median_of(measured)
             self.results.keep(name, median, note=f"{count / median.seconds:,.0f} payloads/s")
         batches = publishing.encoded(entries)
         found = self._meter.measure(self._runs, partial(publishing.stream, redis, batches, count))
@@ -194,29 +198,18 @@ class Benchmark:
         self._query("DROP MATERIALIZED VIEW monthly_by_category; DROP TABLE monthly_model")
 
     def _refresh(
-        self,
-        name: str,
-        request: RefreshRequest,
-        against: str | None = None,
-        *,
-        before: Callable[[], object] = gc.collect,
-        pipeline: Pipeline | None = None,
-        note: str = "",
-        runs: int | None = None,
+        self, name: str, request: RefreshRequest, against: str, before: Callable[[], object] = gc.collect
     ) -> None:
         outcomes: list[Outcome] = []
 
         def refresh() -> Outcome:
-            outcomes.append((pipeline or self._pipeline).refresh(request))
+            outcomes.append(self._pipeline.refresh(request))
             return outcomes[-1]
 
-        found = self._meter.measure(
-            runs or self._runs,
-            refresh,
-            before=before,
-            phases=lambda done: done.seconds,
-        )
-        done = outcomes[-1]
+        found = self._meter.measure(self._runs, refresh, before=before, phases=lambda done: done.seconds)
+        self._keep(name, found, outcomes[-1], against)
+
+    def _keep(self, name: str, found: Measured, done: Outcome, against: str | None, note: str = "") -> None:
         self.results.keep(
             name,
             found,

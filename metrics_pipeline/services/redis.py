@@ -25,7 +25,7 @@ _START_SECONDS = 60
 _PROGRAM = "redis-server"
 
 # Locks and queues live here, so nothing may be evicted. What is lost in a crash is computed again, and what an older
-# snapshot has in its place is not served (cache/canary.py): snapshots are for a stop and a start, and a stop writes one.
+# snapshot has in its place is not served (cache/canary.py): snapshots are for a stop, which writes one, and a start.
 # While it runs, one an hour is enough: it copies what changes meanwhile, and makes Redis a fifth slower from then on.
 # A full disk must not stop the cache.
 _CONFIGURATION = """\
