@@ -105,8 +105,8 @@ class MetricsRunLauncher(CeleryRunLauncher):
         if holder is not None and holder not in names:
             others = f"These answer: {', '.join(names)}." if names else f"No worker answers. {_START_A_WORKER}"
             return (
-                f"Worker {holder}, which ran it, does not answer any more: it was stopped or killed, or lost its "
-                f"network. {others}"
+                f"No worker holds it any more: {holder}, which ran it, was stopped or killed, or lost its network. "
+                f"{others}"
             )
         return (
             f"No worker holds it any more: its process{f' on {holder}' if holder else ''} was killed, most often for "

@@ -88,7 +88,7 @@ def test_a_worker_that_went_away_is_named_with_what_to_do(redis_url, monkeypatch
     launcher, run = MetricsRunLauncher(redis_url), dg.DagsterRun("a-job", run_id="a-run")
     found = [launcher.check_run_worker_health(run) for _ in range(3)]
     assert [one.status for one in found] == [WorkerStatus.RUNNING, WorkerStatus.RUNNING, WorkerStatus.FAILED]
-    assert "Worker w@h, which ran it, does not answer any more" in str(found[-1].msg)
+    assert "No worker holds it any more: w@h, which ran it, was stopped or killed" in str(found[-1].msg)
     assert "metrics-pipeline worker" in str(found[-1].msg)
 
 

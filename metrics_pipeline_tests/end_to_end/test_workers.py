@@ -74,7 +74,7 @@ def test_a_run_whose_whole_worker_was_killed_is_retried_on_a_new_one(ui: Running
         wait_until(lambda: not process.is_running(), "the run's process to end with its worker", 5)
         assert ui.wait_for(run, seconds=RIGHT_STATE_SECONDS) == "FAILURE"
         unlock()
-    assert "or its whole worker was" in ui.log_of(run)
+    assert "No worker holds it any more" in ui.log_of(run)  # why depends on whether the next one answers by then
     assert ui.wait_for(ui.retry_of(run)) == "SUCCESS"
     assert_right(ui, week)
     assert ui.worker() != worker
