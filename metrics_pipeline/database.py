@@ -48,15 +48,17 @@ def connect_engine(url: str, pool_size: int = 5) -> Engine:
 def snapshot_transaction(engine: Engine, exported: str | None = None, begin_with: str = "") -> Iterator[Connection]:
     """A REPEATABLE READ transaction, committed at the end: on a snapshot of its own, or on an exported one.
 
+    It is begun by a statement of ours and not by the driver, so that all of it is one round trip.
+
     Args:
-        begin_with: statements that need no round trip of their own.
+        begin_with: statements that are sent along.
     """
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; "
     if exported:
-        begin_with = f"SET TRANSACTION SNAPSHOT '{exported}'; {begin_with}"
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
+        begin += f"SET TRANSACTION SNAPSHOT '{exported}'; "
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, connection.begin():
         try:
-            if begin_with:
-                driver(connection).execute(begin_with, prepare=False)
+            driver(connection).execute(begin + begin_with, prepare=False)
             yield connection
         except BaseException as error:
             if not isinstance(error, Exception):  # an interrupt, perhaps of a COPY, which nobody would read to its end

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 
 from redis import Redis
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from metrics_pipeline.changes.marks import Marks, clear_marks
 from metrics_pipeline.chunk import ChunkWriter, Written
@@ -28,6 +28,7 @@ from metrics_pipeline.metrics.compute import Block, Computation, Timer
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest, check_covered
 from metrics_pipeline.renewal import Renewer
 from metrics_pipeline.settings import Settings
+from metrics_pipeline.sql import rows_of
 from metrics_pipeline.work import Stage, read_work
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Refresher:
                 outcome.accounts_to_do = max(outcome.accounts_to_do, accounts)
                 outcome.rows_read += computation.rows_read
                 for n, period in enumerate(stage.periods, 1):
-                    yield from computation.blocks(period, only=stage.only[period], also=stage.also[period])
+                    yield from computation.blocks(period, only=stage.only[period], also=stage.also.get(period, ()))
                     outcome.share_done = (done + n / len(stage.periods)) / parts
                 del computation
                 done += 1
@@ -142,7 +143,8 @@ class Refresher:
         would be empty. It looks at none of ours: an ALTER TABLE would wait for it, and our own writes for that.
         """
         with read_transaction(self._engine) as connection:
-            yield connection, connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+            [(snapshot,)] = rows_of(connection, "exported_snapshot")
+            yield connection, snapshot
 
 
 def _write_all(

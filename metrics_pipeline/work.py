@@ -21,7 +21,7 @@ from metrics_pipeline.planning.affected import EVERYBODY
 from metrics_pipeline.planning.portions import expenses_within, portions
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
-from metrics_pipeline.sql import query
+from metrics_pipeline.sql import query, rows_of
 from metrics_pipeline.store.reading import read_stored
 from metrics_pipeline.store.traces import accounts_with_rows
 
@@ -45,7 +45,7 @@ class Stage:
         everybody: that is who was asked for, even if a portion names some of them.
         only: which accounts of each period are computed; None: all that the request is about.
         also: accounts of each period that have a stored row or a mark: a period that was emptied must not keep its old
-            figures, even of accounts that are inactive or gone.
+            figures, even of accounts that are inactive or gone. Nothing where `only` names the accounts.
         year_totals: what accounts spent in the year before the periods.
     """
 
@@ -62,7 +62,10 @@ class Stage:
         return sum(len(portion) for portion in self.portions if portion is not None)
 
     def traced(self, portion: Collection[int] | None) -> set[int]:
-        """The accounts of a portion that are in `also`."""
+        """The accounts of a portion to compute even if they are inactive or gone: those in `also`. Or all that `only`
+        names: each has a mark or a stored row, or exists and lacks one."""
+        if not self.also:
+            return set(portion or ())
         traced = set(np.concatenate([*self.also.values()]).tolist())
         return traced if portion is None else traced.intersection(portion)
 
@@ -83,14 +86,20 @@ def read_work(connection: Connection, settings: Settings, request: RefreshReques
     for periods, ids in ((wide, account_ids), (narrow, named)):
         if periods and (ids is None or ids):
             divided = _divided(connection, settings, request, periods, ids, marks)
-            stored = accounts_with_rows(connection, periods, ids)
-            also = {
-                period: np.union1d(accounts, np.array([*marks.accounts_of(period)], np.int64))
-                for period, accounts in stored.items()
-            }
+            also = _traces(connection, periods, ids, marks) if periods is wide else {}
             year_totals = _year_totals(connection, settings, request, periods, ids)
             stages.append(Stage(periods, divided, ids is None, only, also, year_totals))
     return marks, stages
+
+
+def _traces(
+    connection: Connection, periods: Sequence[Period], account_ids: set[int] | None, marks: Marks
+) -> dict[Period, Ints]:
+    stored = accounts_with_rows(connection, periods, account_ids)
+    return {
+        period: np.union1d(accounts, np.array([*marks.accounts_of(period)], np.int64))
+        for period, accounts in stored.items()
+    }
 
 
 def _year_totals(
@@ -173,7 +182,7 @@ def _divided(
         "rows_until": start_of_day(rows.end, settings.zone),
         "account_ids": None if account_ids is None else sorted(account_ids),
     }
-    estimate = connection.execute(query("expenses_estimate")).scalar_one()
+    [(estimate,)] = rows_of(connection, "expenses_estimate")
     many = (estimate is None or estimate * _ESTIMATES_ARE_WITHIN > most) and bool(
         connection.execute(query("has_more_expenses"), {**wanted, "most": most}).scalar_one()
     )

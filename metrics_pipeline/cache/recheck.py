@@ -15,7 +15,7 @@ from metrics_pipeline.changes.keys import Key, key_of, period_arrays
 from metrics_pipeline.changes.marks import Marks
 from metrics_pipeline.periods import Period
 from metrics_pipeline.planning.affected import EVERYBODY
-from metrics_pipeline.sql import query
+from metrics_pipeline.sql import rows_of
 from metrics_pipeline.store.versioned import Versioned
 
 
@@ -29,9 +29,7 @@ def overtaken(connection: Connection, published: Sequence[Versioned], seen: Mark
     """
     ranges = _ranges(published)
     marked = {
-        key_of(row)
-        for row in connection.execute(query("marked_between"), ranges)
-        if seen.tokens.get(key_of(row)) != row.mark
+        key_of(row) for row in rows_of(connection, "marked_between", ranges) if seen.tokens.get(key_of(row)) != row.mark
     }
     wide = {period for account_id, period in marked if account_id == EVERYBODY}
     newer = _newer(connection, published, ranges)
@@ -43,13 +41,13 @@ def overtaken(connection: Connection, published: Sequence[Versioned], seen: Mark
 def _newer(connection: Connection, published: Sequence[Versioned], ranges: Mapping[str, Any]) -> set[Key]:
     """Those with another version in the store. Versions only grow, so that as many with the same sum are the same."""
     wanted = {**ranges, "account_ids": sorted({account_id for (account_id, _), _, _ in published})}
-    rows, versions = connection.execute(query("versions_summed"), wanted).one()
+    [(rows, versions)] = rows_of(connection, "versions_summed", wanted)
     if (rows, versions) == (len(published), sum(payload.version for payload in published)):
         return set()
     known = {key: version for key, version, _ in published}
     return {
         key_of(row)
-        for row in connection.execute(query("versions_between"), wanted)
+        for row in rows_of(connection, "versions_between", wanted)
         if row.version != known.get(key_of(row), row.version)
     }
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from metrics_pipeline.database import read_transaction
+from metrics_pipeline.sql import rows_of
 
 Result = TypeVar("Result")
 
@@ -17,9 +18,9 @@ def read_at_once(connection: Connection, reads: Sequence[Callable[[Connection], 
     """The results in the order of the reads, which are begun in that order too: the longest should come first.
 
     Args:
-        connection: in a REPEATABLE READ transaction, whose snapshot all reads see.
+        connection: in a REPEATABLE READ transaction, whose snapshot all reads see. Its reads do not wait for the other.
     """
-    snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+    [(snapshot,)] = rows_of(connection, "exported_snapshot")
     waiting = enumerate(reads)  # both threads take from it, one at a time under Python's lock
     results: dict[int, Result] = {}
 
@@ -27,11 +28,12 @@ def read_at_once(connection: Connection, reads: Sequence[Callable[[Connection], 
         for place, read in waiting:
             results[place] = read(on)
 
-    with (
-        read_transaction(connection.engine, snapshot) as other,
-        ThreadPoolExecutor(1, thread_name_prefix="read") as pool,
-    ):
-        elsewhere = pool.submit(work, other)
+    def work_elsewhere() -> None:
+        with read_transaction(connection.engine, snapshot) as other:
+            work(other)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        elsewhere = pool.submit(work_elsewhere)
         work(connection)
         elsewhere.result()
     return [results[place] for place in range(len(reads))]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from metrics_pipeline.metrics.exact import Ints
 from metrics_pipeline.periods import Grain
-from metrics_pipeline.sql import query
+from metrics_pipeline.sql import rows_of
 
 NO_CATEGORY = -(2**63)
 NO_CURRENCY = "XXX"
@@ -59,23 +59,23 @@ def read_dimensions(
 ) -> Dimensions:
     """Accounts (None: every active one; and those `traced`), categories, and the budgets of these grains."""
     named = None if account_ids is None else list(account_ids)
-    accounts = connection.execute(query("accounts"), {"account_ids": named, "traced": list(traced)}).all()
+    accounts = rows_of(connection, "accounts", {"account_ids": named, "traced": list(traced)})
     ids, currencies, active = zip(*accounts, strict=True) if accounts else ((), (), ())
     codes = {currency: currency_code(currency) or default_currency for currency in set(currencies)}
     wanted = None if named is None else list(ids)
     by_adverb = {grain.adverb: grain for grain in grains}
-    budgets = connection.execute(query("budgets"), {"account_ids": wanted, "grains": list(by_adverb)}).mappings()
+    budgets = rows_of(connection, "budgets", {"account_ids": wanted, "grains": list(by_adverb)})
     return Dimensions(
         account_ids=np.array(ids, np.int64),
         account_currencies=[codes[currency] for currency in currencies],
         active=np.array(active, bool),
-        category_names={row.id: row.name for row in connection.execute(query("categories"))},
+        category_names=dict(rows_of(connection, "categories")),
         budgets=[
             Budget(
-                grain=by_adverb[row["period"]],
-                currency=currency_code(row["currency"]) or NO_CURRENCY,
-                category_ids=tuple(row["category_ids"]),
-                **{name: row[name] for name in _BUDGET_COLUMNS},
+                grain=by_adverb[row.period],
+                currency=currency_code(row.currency) or NO_CURRENCY,
+                category_ids=tuple(row.category_ids),
+                **{name: getattr(row, name) for name in _BUDGET_COLUMNS},
             )
             for row in budgets
         ],

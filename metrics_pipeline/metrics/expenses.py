@@ -31,6 +31,9 @@ Sums = Mapping[str, Ints]
 Kind = tuple[str, str]
 """A currency and a status."""
 
+_LARGE_BYTES = 2**17
+"""From which on memory is worth a request to the system, which takes as long as copying some kilobytes."""
+
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -175,6 +178,8 @@ def _apart(column: NDArray[Any]) -> NDArray[Any]:
 
     From the allocator's heap, where the columns' blocks lie mixed, 400 MB of ten million expenses' never do.
     """
+    if column.nbytes < _LARGE_BYTES:
+        return column.copy()
     memory = mmap.mmap(-1, max(column.nbytes, 1), flags=mmap.MAP_PRIVATE)
     copy = np.frombuffer(memory, column.dtype, column.size)
     copy[:] = column

@@ -30,7 +30,7 @@ from metrics_pipeline.metrics.expenses import (
 from metrics_pipeline.metrics.scope import Range, Scope
 from metrics_pipeline.metrics.year_before import YearBefore, YearTotals
 from metrics_pipeline.periods import start_of_day
-from metrics_pipeline.sql import query
+from metrics_pipeline.sql import rows_of
 
 _STRETCHES = 4
 
@@ -164,8 +164,9 @@ def _read_kinds(connection: Connection, examples: Mapping[int, Example], known: 
     if not unknown:
         return {**known}
     account_ids, begins, ends = map(list, zip(*unknown.values(), strict=True))
-    rows = connection.execute(
-        query("expense_kinds"),
+    rows = rows_of(
+        connection,
+        "expense_kinds",
         {"kinds": list(unknown), "account_ids": account_ids, "begins": begins, "ends": ends},
     )
     return {**known, **{row.kind: (currency_code(row.currency) or NO_CURRENCY, row.status) for row in rows}}

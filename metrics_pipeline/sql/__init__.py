@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import TextClause, text
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, TextClause, text
+
+from metrics_pipeline.database import driver
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -34,6 +39,15 @@ def driver_query(name: str, binary: bool = False) -> str:
     return _for_driver(queries()[name], "b" if binary else "s")
 
 
+def rows_of(connection: Connection, name: str, parameters: Mapping[str, object] | None = None) -> list[Any]:
+    """The rows of a named query, as named tuples, from the driver itself. Errors are psycopg's.
+
+    For what every refresh asks: of few accounts, SQLAlchemy would take a twelfth of its time for these statements.
+    """
+    with driver(connection).cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(driver_query(name), parameters or {}).fetchall()
+
+
 @cache
 def _clause(sql: str) -> TextClause:
     return text(sql)
@@ -41,4 +55,4 @@ def _clause(sql: str) -> TextClause:
 
 @cache
 def _for_driver(sql: str, kind: str) -> str:
-    return re.sub(r"(?<!:):(\w+)", rf"%(\1){kind}", sql.replace("%", "%%"))
+    return re.sub(r"(?<![:\w]):(\w+)", rf"%(\1){kind}", sql.replace("%", "%%"))

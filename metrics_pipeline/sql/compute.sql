@@ -1,3 +1,7 @@
+-- name: exported_snapshot
+-- The name under which other transactions can share this one's snapshot, as long as it goes on.
+SELECT pg_export_snapshot();
+
 -- name: expense_rows
 -- The expenses of a window as fixed-width, non-null columns, for binary COPY. Currency and status
 -- travel as one hash (decoded by `expense_kinds`), merchants as a hash that is only counted.

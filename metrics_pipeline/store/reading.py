@@ -13,7 +13,7 @@ from metrics_pipeline.changes.keys import Key, as_arrays, key_of, period_arrays
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.planning.request import check_account_id
-from metrics_pipeline.sql import query
+from metrics_pipeline.sql import query, rows_of
 from metrics_pipeline.store.versioned import Versioned, with_header
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ class Selection:
 
 def read_stored(connection: Connection, account_ids: Collection[int], period: Period) -> dict[int, StoredPayload]:
     """The stored payloads of a period, by account."""
-    rows = connection.execute(
-        query("payloads_of_period"),
+    rows = rows_of(
+        connection,
+        "payloads_of_period",
         {"account_ids": sorted(account_ids), "grain": period.grain.value, "period_start": period.start},
     )
     return {

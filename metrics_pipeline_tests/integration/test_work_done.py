@@ -176,6 +176,19 @@ def test_rows_that_are_written_in_any_case_are_not_looked_up_before(pipeline, mo
         assert (outcome.rewritten, work.statements.count(lookup)) == (3 * force, lookups)
 
 
+def test_a_refresh_of_what_is_marked_looks_for_no_other_rows(pipeline, monkeypatch):
+    spend(pipeline, 3)
+    pipeline.absorb_changes(noon(TODAY))
+    refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
+    with pipeline.engine.begin() as connection:
+        connection.execute(text("UPDATE expenses SET amount = amount + 1 WHERE transaction_date > '2026-03-30'"))
+    pipeline.absorb_changes(noon(TODAY))
+    looked_for = driver_query("accounts_with_rows")
+    for only_stale, looks in ((True, 0), (False, 1)):
+        outcome, work = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY, [1, 2, 3], only_stale=only_stale))
+        assert (outcome.payloads, sum(looked_for in statement for statement in work.statements)) == (3, looks)
+
+
 def test_periods_of_one_run_share_one_reading_of_the_expenses(pipeline, monkeypatch):
     spend(pipeline, 3)
     for periods in ([MONTH], HOURLY):
