@@ -42,6 +42,10 @@ appendonly no
 stop-writes-on-bgsave-error no
 """
 
+# A payload is allocated three times on its way in and freed twice. glibc keeps what is freed at hand up to one kilobyte
+# only; up to eight, publishing takes Redis a tenth less time. Other systems do not know the variable.
+_KEPT_AT_HAND = "glibc.malloc.tcache_max=8192:glibc.malloc.tcache_count=127"
+
 
 class EmbeddedRedis:
     """Redis under `home/redis`. Its methods expect that no other process calls them meanwhile."""
@@ -115,7 +119,13 @@ class EmbeddedRedis:
             log=_quoted(self.log),
         )
         _write_private(configuration, text)
-        done = subprocess.run([program, str(configuration)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(
+            [program, str(configuration)],
+            env={"GLIBC_TUNABLES": _KEPT_AT_HAND, **os.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
         deadline = time.monotonic() + _START_SECONDS
         while done.returncode == 0 and time.monotonic() < deadline:
             if self.answers():

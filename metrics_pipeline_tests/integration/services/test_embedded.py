@@ -47,6 +47,13 @@ def pids(home: Path) -> set[int]:
     return {process.pid for process in [*postgres, *processes_in(home / "redis", "redis-server")]}
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc's")
+def test_redis_has_memory_of_payloads_at_hand(home: Path) -> None:
+    ensure_services(Settings(home=home))
+    [server] = processes_in(home / "redis", "redis-server")
+    assert server.environ()["GLIBC_TUNABLES"].startswith("glibc.malloc.tcache_max=8192")
+
+
 def test_servers_are_found_again_keep_their_data_and_stop(home: Path) -> None:
     settings = Settings(home=home)
     first = ensure_services(settings)
