@@ -25,9 +25,9 @@ _START_SECONDS = 60
 _PROGRAM = "redis-server"
 
 # Locks and queues live here, so nothing may be evicted. What is lost in a crash is computed again, and what an older
-# snapshot has in its place is not served (cache/canary.py): snapshots are for a stop, which writes one, and a start.
-# While it runs, one an hour is enough: it copies what changes meanwhile, and makes Redis a fifth slower from then on.
-# A full disk must not stop the cache.
+# snapshot has in its place is not served (cache/canary.py): one is written at a stop. While Redis runs, once a year, as
+# without any such rule a stop would write none: what changes during one is copied, a large page for each small change,
+# and makes Redis a fifth slower from then on. A full disk must not stop the cache.
 _CONFIGURATION = """\
 port 0
 unixsocket {socket}
@@ -37,14 +37,15 @@ daemonize yes
 dir {folder}
 logfile {log}
 maxmemory-policy noeviction
-save 3600 1
+save 31536000 1
 appendonly no
 stop-writes-on-bgsave-error no
 """
 
 # A payload is allocated three times on its way in and freed twice. glibc keeps what is freed at hand up to one kilobyte
-# only; up to eight, publishing takes Redis a tenth less time. Other systems do not know the variable.
-_KEPT_AT_HAND = "glibc.malloc.tcache_max=8192:glibc.malloc.tcache_count=127"
+# only; up to eight, and in large pages where the system has them, publishing takes Redis a sixth less time. Other
+# systems do not know the variable.
+_MEMORY = "glibc.malloc.tcache_max=8192:glibc.malloc.tcache_count=127:glibc.malloc.hugetlb=1"
 
 
 class EmbeddedRedis:
@@ -121,7 +122,7 @@ class EmbeddedRedis:
         _write_private(configuration, text)
         done = subprocess.run(
             [program, str(configuration)],
-            env={"GLIBC_TUNABLES": _KEPT_AT_HAND, **os.environ},
+            env={"GLIBC_TUNABLES": _MEMORY, **os.environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
