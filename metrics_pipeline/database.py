@@ -57,11 +57,14 @@ def snapshot_transaction(engine: Engine, exported: str | None = None, begin_with
     if exported:
         begin += f"SET TRANSACTION SNAPSHOT '{exported}'; "
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, connection.begin():
+        raw = driver(connection)
         try:
-            driver(connection).execute(begin + begin_with, prepare=False)
+            raw.execute(begin + begin_with, prepare=False)
             yield connection
         except BaseException as error:
-            if not isinstance(error, Exception):  # an interrupt, perhaps of a COPY, which nobody would read to its end
+            # An interrupt, perhaps of a COPY, which nobody would read to its end. Or the connection is lost, and
+            # rolling back would fail, with an error in place of the one that says why.
+            if not isinstance(error, Exception) or raw.broken:
                 connection.invalidate()
             raise
 
