@@ -24,10 +24,11 @@ from metrics_pipeline.services.sockets import socket_folder
 _START_SECONDS = 60
 _PROGRAM = "redis-server"
 
-# Locks and queues live here, so nothing may be evicted. What is lost in a crash is computed again, and what an older
-# snapshot has in its place is not served (cache/canary.py): one is written at a stop. While Redis runs, once a year, as
-# without any such rule a stop would write none: what changes during one is copied, a large page for each small change,
-# and makes Redis a fifth slower from then on. A full disk must not stop the cache.
+# Locks and queues live here, so nothing may be evicted. What is lost in a crash is computed again, save the counts of
+# reads, and what an older snapshot has in its place is not served (cache/canary.py): one is written at a stop. While
+# Redis runs, one a year, as without any rule a stop would write none either. Pages that change during a snapshot are
+# copied, large ones for each small change, and Redis is a fifth slower from then on.
+# A full disk must not stop the cache.
 _CONFIGURATION = """\
 port 0
 unixsocket {socket}

@@ -17,6 +17,7 @@ from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.shards import Shard
 from metrics_pipeline.sql import driver_query
 from metrics_pipeline_tests.statements import Work, watched
+from metrics_pipeline_tests.world import mark_stale
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
@@ -178,11 +179,7 @@ def test_rows_that_are_written_in_any_case_are_not_looked_up_before(pipeline, mo
 
 def test_a_refresh_of_what_is_marked_looks_for_no_other_rows(pipeline, monkeypatch):
     spend(pipeline, 3)
-    pipeline.absorb_changes(noon(TODAY))
-    refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY))
-    with pipeline.engine.begin() as connection:
-        connection.execute(text("UPDATE expenses SET amount = amount + 1 WHERE transaction_date > '2026-03-30'"))
-    pipeline.absorb_changes(noon(TODAY))
+    mark_stale(pipeline, [MONTH], [1, 2, 3])
     looked_for = driver_query("accounts_with_rows")
     for only_stale, looks in ((True, 0), (False, 1)):
         outcome, work = refresh(pipeline, monkeypatch, RefreshRequest([MONTH], TODAY, [1, 2, 3], only_stale=only_stale))
