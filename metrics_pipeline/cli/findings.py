@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from metrics_pipeline.database import connect_engine, domain_errors
 from metrics_pipeline.errors import MetricsPipelineError
-from metrics_pipeline.migrations.apply import current_revision, newest_revision
+from metrics_pipeline.migrations.apply import current_revision, of_newer_release, revisions
 from metrics_pipeline.monitor.facts import Machinery
 from metrics_pipeline.monitor.limits import DAEMON_SILENT_SECONDS, STALE_ADVICE_SECONDS
 from metrics_pipeline.monitor.reading import read_waiting
@@ -23,6 +23,8 @@ from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.services.states import ServiceState, service_states
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.sql import query
+
+_MIGRATE = "Run `metrics-pipeline migrate`."
 
 LARGE_TABLE = 1_000_000
 """Expenses; a smaller table is in memory anyway."""
@@ -82,16 +84,16 @@ def _of_server(server: ServiceState, variable: str) -> Finding:
 
 def _of_schema(engine: Engine) -> Finding:
     with domain_errors("Reading the schema's revision"), engine.connect() as connection:
-        current, newest = current_revision(connection), newest_revision()
-    if current == newest:
+        current, known = current_revision(connection), revisions()
+    if current == known[0]:
         return Finding("schema", "ok", f"revision {current}, the newest")
     if current is None:
-        return Finding("schema", "wrong", "this database has none yet", "Run `metrics-pipeline migrate`.")
+        return Finding("schema", "wrong", "this database has none yet", _MIGRATE)
     return Finding(
         "schema",
         "wrong",
-        f"revision {current}; this version of the package needs {newest}",
-        "Run `metrics-pipeline migrate`; if the database is the newer one, update the package.",
+        f"revision {current}; this version of the package needs {known[0]}",
+        _MIGRATE if current in known else of_newer_release(),
     )
 
 

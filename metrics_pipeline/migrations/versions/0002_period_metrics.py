@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from metrics_pipeline.migrations.period_totals import PERIOD_TOTALS
+
 revision = "0002"
 down_revision = "0001"
 
@@ -30,39 +32,11 @@ COMMENT ON COLUMN metrics.period_metrics.expense_count IS 'Undeleted expenses of
 COMMENT ON COLUMN metrics.period_metrics.transaction_count IS 'Expenses whose status counts.';
 COMMENT ON COLUMN metrics.period_metrics.version IS
     'Microseconds of the clock at the last change, always above the version before it.';
-
-CREATE VIEW metrics.period_totals AS
-SELECT
-    stored.account_id,
-    stored.grain,
-    stored.period_start,
-    (stored.payload ->> 'period_end')::date AS period_end,
-    per_currency.key AS currency,
-    (per_currency.value ->> 'total')::numeric AS total,
-    (per_currency.value ->> 'count')::integer AS count,
-    (per_currency.value ->> 'average')::numeric AS average,
-    (per_currency.value ->> 'median')::numeric AS median,
-    (per_currency.value ->> 'min')::numeric AS min,
-    (per_currency.value ->> 'max')::numeric AS max,
-    (per_currency.value -> 'trend' ->> 'previous_total')::numeric AS previous_total,
-    (per_currency.value -> 'trend' ->> 'amount_change_pct')::numeric AS amount_change_pct,
-    (per_currency.value -> 'budgets' ->> 'total_budget')::numeric AS total_budget,
-    (per_currency.value -> 'budgets' ->> 'overall_usage_pct')::numeric AS budget_usage_pct,
-    stored.is_current,
-    stored.as_of,
-    stored.computed_at,
-    stored.computed_by,
-    stored.version
-FROM metrics.period_metrics AS stored
-CROSS JOIN LATERAL jsonb_each(stored.payload -> 'currencies') AS per_currency (key, value);
-
-COMMENT ON VIEW metrics.period_totals IS
-    'One row per account, period and currency: what analysts and BI tools read.';
 """
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(STORE)
+    op.get_bind().exec_driver_sql(STORE + PERIOD_TOTALS)
 
 
 def downgrade() -> None:

@@ -49,17 +49,20 @@ COMMENT ON COLUMN metrics.tick_state.beats IS
 COMMENT ON COLUMN metrics.tick_state.missed_seen IS
     'The value of missed_changes for which everything was marked stale. Not settled: a change that could not be '
     'logged had not committed yet, so that everything must be marked once more.';
+"""
 
+INDEX = """
 DROP INDEX metrics.period_metrics_period;
-CREATE INDEX period_metrics_period ON metrics.period_metrics (grain, period_start, account_id);
+CREATE INDEX period_metrics_period ON metrics.period_metrics ({columns});
 """
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(TABLES)
+    op.get_bind().exec_driver_sql(TABLES + INDEX.format(columns="grain, period_start, account_id"))
 
 
 def downgrade() -> None:
     op.get_bind().exec_driver_sql(
         "DROP TABLE metrics.stale_periods, metrics.cache_drops, metrics.tick_state; DROP SEQUENCE metrics.marks;"
+        + INDEX.format(columns="grain, period_start")
     )

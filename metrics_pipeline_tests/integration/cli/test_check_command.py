@@ -105,10 +105,20 @@ def test_a_database_that_was_never_migrated(findings, database) -> None:
     assert findings(wrong=True)["schema"]["to_do"] == "Run `metrics-pipeline migrate`."
 
 
-def test_a_schema_of_another_version(findings, database) -> None:
+def test_a_schema_of_an_older_release_until_migrate(findings, cli) -> None:
+    assert "is back at revision 0008" in cli("migrate", "--back-to", "0008").stdout
+    found = findings(wrong=True)["schema"]
+    assert found["said"].startswith("revision 0008; this version of the package needs ")
+    assert found["to_do"] == "Run `metrics-pipeline migrate`."
+    cli("migrate")
+    assert findings(wrong=False)["schema"]["state"] == "ok"
+
+
+def test_a_schema_of_a_newer_release(findings, cli, database) -> None:
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE metrics.schema_version SET version_num = '0001'"))
-    assert findings(wrong=True)["schema"]["said"].startswith("revision 0001; this version of the package needs ")
+        connection.execute(text("UPDATE metrics.schema_version SET version_num = '9999'"))
+    assert "A newer release made it" in findings(wrong=True)["schema"]["to_do"]
+    assert "A newer release made it" in cli("migrate", expect=2).output
 
 
 def test_a_disabled_trigger_is_wrong_until_migrate(findings, cli, database) -> None:
