@@ -21,6 +21,7 @@ from metrics_pipeline.errors import CacheUnavailable, ConcurrentUpdate
 from metrics_pipeline.metrics.assemble import Content
 from metrics_pipeline.metrics.compute import Computation, Timer
 from metrics_pipeline.metrics.fingerprint import fingerprint
+from metrics_pipeline.periods import warm_periods
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.versioned import Versioned
@@ -68,6 +69,8 @@ class ChunkWriter:
         # A chunk computed again after midnight speaks of the new day; a day that was asked for stays.
         self._follows_clock = request.today == settings.today()
         self._fingerprint = fingerprint(settings)
+        self._on_demand = request.computed_by == "on_demand"
+        self._if_room = set() if self._on_demand else {*request.periods}.difference(warm_periods(request.today))
         self._publisher = CheckedPublisher(engine, redis, self._fingerprint)
 
     def write(self, chunk: Sequence[Content], snapshot: str, marks: Marks) -> Written:
@@ -135,11 +138,11 @@ class ChunkWriter:
         return stored
 
     def _publish(self, written: Written, marks: Marks) -> None:
-        on_demand = self._request.computed_by == "on_demand"
         written.published, written.overtaken = self._publisher.publish(
             written.payloads,
-            self._settings.ttl_on_demand_seconds if on_demand else self._settings.ttl_background_seconds,
+            self._settings.ttl_on_demand_seconds if self._on_demand else self._settings.ttl_background_seconds,
             marks,
+            self._if_room,
         )
         written.cleared = clear_marks(self._engine, marks.of(payload.key for payload in written.payloads))
 

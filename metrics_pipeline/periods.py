@@ -125,6 +125,11 @@ def warm_window(grain: Grain, today: date) -> list[Period]:
     return [current.shift(-back) for back in range(WARM_PERIODS[grain.value] - 1, -1, -1)]
 
 
+def warm_periods(today: date) -> list[Period]:
+    """Those windows of all grains."""
+    return [period for grain in Grain for period in warm_window(grain, today)]
+
+
 def days_between(first: date, end: date) -> Iterator[date]:
     """Every day from `first` up to, and without, `end`."""
     return (first + timedelta(days=n) for n in range((end - first).days))

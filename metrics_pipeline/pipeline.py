@@ -24,7 +24,7 @@ from metrics_pipeline.database import connect_engine, domain_errors, read_transa
 from metrics_pipeline.errors import ConfigurationError
 from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.planning.chosen import chosen_periods
 from metrics_pipeline.planning.refreshing import StalePeriod
 from metrics_pipeline.planning.request import Outcome, Progress, RefreshRequest
@@ -135,9 +135,8 @@ class Pipeline:
     def warm(self, now: datetime | None = None) -> int:
         """Publish the stored payloads of the warm window without computing. Returns how many are cached now."""
         today, outcome = self.settings.today(now), Outcome()
-        periods = [period for grain in Grain for period in warm_window(grain, today)]
         with domain_errors("Warming the cache"):
-            Renewer(self.settings, self.engine, self.redis).renew(RefreshRequest(periods, today), outcome)
+            Renewer(self.settings, self.engine, self.redis).renew(RefreshRequest(warm_periods(today), today), outcome)
         return outcome.renewed + outcome.published
 
     def calculate(

@@ -199,6 +199,7 @@ def _count(outcome: Outcome, written: Written) -> None:
     outcome.rewritten += written.rewritten
     outcome.published += written.published.published
     outcome.superseded += written.published.superseded
+    outcome.left_out += written.published.left_out
     outcome.bytes_published += written.published.bytes
     outcome.overtaken += written.overtaken
     outcome.chunks_retried += written.retried

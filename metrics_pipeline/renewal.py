@@ -13,6 +13,7 @@ from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.renewing import renew
 from metrics_pipeline.changes.keys import Key
 from metrics_pipeline.metrics.fingerprint import fingerprint
+from metrics_pipeline.periods import warm_periods
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.settings import Settings
 from metrics_pipeline.store.reading import servable_heads, servable_of
@@ -56,8 +57,10 @@ class Renewer:
         with self._engine.connect() as connection:
             payloads = servable_of(connection, keys, self._fingerprint, today)
         if payloads:
-            published, overtaken = self._publisher.publish(payloads, self._ttl_seconds)
+            older = {period for _, period in keys}.difference(warm_periods(today))
+            published, overtaken = self._publisher.publish(payloads, self._ttl_seconds, if_room=older)
             outcome.published += published.published
             outcome.superseded += published.superseded
+            outcome.left_out += published.left_out
             outcome.bytes_published += published.bytes
             outcome.overtaken += overtaken

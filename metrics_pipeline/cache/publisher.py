@@ -49,10 +49,16 @@ return superseded
 
 @dataclass(frozen=True)
 class Published:
-    """What publishing did, in entries and bytes. `superseded`: a newer version was there already."""
+    """What publishing did, in entries and bytes.
+
+    Attributes:
+        superseded: a newer version was there already.
+        left_out: Redis had no room for them.
+    """
 
     published: int = 0
     superseded: int = 0
+    left_out: int = 0
     bytes: int = 0
 
 

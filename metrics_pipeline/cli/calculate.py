@@ -111,9 +111,10 @@ def _print(outcome: Outcome) -> None:
             table.add_row(grain.value, f"{len(counts):,}", f"{sum(counts):,}")
     if table.row_count:
         console.print(table)
+    left_out = f", {outcome.left_out:,} left out, as Redis has little room for old periods" if outcome.left_out else ""
     console.print(
         f"{outcome.payloads:,} payloads of {outcome.accounts:,} accounts from {outcome.rows_read:,} rows in "
-        f"{outcome.total_seconds:.2f} s; {outcome.rewritten:,} changed, {outcome.published:,} published.",
+        f"{outcome.total_seconds:.2f} s; {outcome.rewritten:,} changed, {outcome.published:,} published{left_out}.",
         soft_wrap=True,
     )
 
@@ -126,6 +127,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "rewritten": outcome.rewritten,
         "published": outcome.published,
         "superseded": outcome.superseded,
+        "left_out": outcome.left_out,
         "bytes_published": outcome.bytes_published,
         "chunks_retried": outcome.chunks_retried,
         "seconds": {phase: round(seconds, 4) for phase, seconds in outcome.seconds.items()},

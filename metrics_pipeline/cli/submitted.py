@@ -114,6 +114,7 @@ _COUNTS = (
     "rewritten",
     "published",
     "superseded",
+    "left_out",
     "bytes_published",
     "chunks_retried",
 )

@@ -27,8 +27,8 @@ METRICS_CACHE = dg.AssetSpec(
 `metrics:{<account>}:<grain>:<first day>`.
 
 Every run of a metric asset publishes here and reports how many payloads and bytes it wrote, and how
-many were **superseded**: Redis already had a newer version, which stays. Entries live four hours;
-the hourly schedules renew those of the current periods. To publish a period again, materialize its
-partition.
+many were **superseded** (Redis already had a newer version, which stays) or **left out** (of old
+periods, when Redis has little room: the store has them). Entries live four hours; the hourly
+schedules renew those of the current periods. To publish a period again, materialize its partition.
 """,
 )

@@ -19,6 +19,7 @@ _COUNTS = (
     "rewritten",
     "published",
     "superseded",
+    "left_out",
     "renewed",
     "overtaken",
     "marks_cleared",
@@ -63,6 +64,7 @@ def published_metadata(outcome: Outcome) -> dict[str, Any]:
         "payloads": outcome.published,
         "bytes": outcome.bytes_published,
         "superseded": outcome.superseded,
+        "left_out": outcome.left_out,
         "renewed": outcome.renewed,
         "seconds": round(outcome.seconds.get("publish", 0.0), 4),
     }

@@ -12,7 +12,7 @@ from metrics_pipeline.defs.jobs import METRICS_JOBS, job_name
 from metrics_pipeline.defs.partitions import covered, range_tags
 from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, TRIGGER_TAG
 from metrics_pipeline.defs.watch import absorbed_metadata, told
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.refreshing import Debounce, RefreshPlan, plan_refresh
 from metrics_pipeline.settings import Settings
@@ -92,7 +92,7 @@ def _plan(instance: dg.DagsterInstance, pipeline: Pipeline, settings: Settings, 
         backlog,
         now=now,
         debounce=Debounce(settings.debounce_quiet_seconds, settings.debounce_longest_seconds),
-        warm={period for grain in Grain for period in warm_window(grain, today)},
+        warm=set(warm_periods(today)),
         busy=_busy(instance, now - timedelta(seconds=settings.refresh_patience_seconds)),
         backfilling=has_open_backfill(instance, _BACKFILL_TAGS),
         draining=draining,

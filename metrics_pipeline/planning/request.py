@@ -57,6 +57,7 @@ class Outcome:
         payloads: computed and compared with the store.
         rewritten: of these, stored with a new version.
         superseded: not published, because the cache held a newer version.
+        left_out: not published, because they are of old periods and Redis has little room: the store has them.
         renewed: cache entries whose lifetime was renewed without computing.
         overtaken: published and dropped again, because something changed meanwhile; it is marked for the next refresh.
         chunks_retried: met a newer write and were computed again.
@@ -71,6 +72,7 @@ class Outcome:
     rewritten: int = 0
     published: int = 0
     superseded: int = 0
+    left_out: int = 0
     renewed: int = 0
     overtaken: int = 0
     marks_cleared: int = 0

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from metrics_pipeline.cache.drops import carry_out_drops, drop
 from metrics_pipeline.changes.absorb import MOST_MARKS, mark
 from metrics_pipeline.metrics.fingerprint import fingerprint
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import warm_periods
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.planning.stretches import stretches
 from metrics_pipeline.reconciliation.cached import CacheComparison, compare_cache
@@ -81,7 +81,7 @@ class Reconciler:
 
     def _compare_cache(self, request: ReconcileRequest, first: Comparison, today: date) -> CacheComparison:
         earliest = self._settings.start_date
-        periods = [p for grain in Grain for p in warm_window(grain, today) if p >= Period.holding(grain, earliest)]
+        periods = [period for period in warm_periods(today) if period.end > earliest]
         sampled = first.account_ids if request.sample is not None else None
         return compare_cache(self._engine, self._redis, periods, fingerprint(self._settings), today, sampled)
 

@@ -1,0 +1,21 @@
+"""Whether Redis has room for payloads that are hardly ever read: locks and queued runs may need its memory too."""
+
+from __future__ import annotations
+
+from redis import Redis
+
+from metrics_pipeline.cache.errors import cache_errors
+
+_SHARE_OF_LIMIT = 0.5
+_SHARE_OF_MACHINE = 0.25
+
+
+def has_room(redis: Redis) -> bool:
+    """Whether it holds less than half of its `maxmemory`; without one, than a quarter of its machine's memory.
+
+    Raises CacheUnavailable when Redis is away.
+    """
+    with cache_errors("Asking Redis for its memory"):
+        memory = redis.info("memory")
+    room = memory["maxmemory"] * _SHARE_OF_LIMIT or memory["total_system_memory"] * _SHARE_OF_MACHINE
+    return bool(memory["used_memory"] < room)
