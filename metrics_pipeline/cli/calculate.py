@@ -111,10 +111,9 @@ def _print(outcome: Outcome) -> None:
             table.add_row(grain.value, f"{len(counts):,}", f"{sum(counts):,}")
     if table.row_count:
         console.print(table)
-    left_out = f", {outcome.left_out:,} left out, as Redis has little room for old periods" if outcome.left_out else ""
     console.print(
         f"{outcome.payloads:,} payloads of {outcome.accounts:,} accounts from {outcome.rows_read:,} rows in "
-        f"{outcome.total_seconds:.2f} s; {outcome.rewritten:,} changed, {outcome.published:,} published{left_out}.",
+        f"{outcome.total_seconds:.2f} s; {outcome.rewritten:,} changed, {outcome.publishing}.",
         soft_wrap=True,
     )
 

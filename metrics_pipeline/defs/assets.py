@@ -149,8 +149,8 @@ def _log_progress(context: dg.AssetExecutionContext) -> Progress:
             logged = now
             context.log.info(
                 f"{outcome.accounts_done:,} of {outcome.accounts_to_do:,} accounts done: {outcome.payloads:,} payloads "
-                f"stored and {outcome.published:,} published from {outcome.rows_read:,} rows, "
-                f"{outcome.rows_read / (now - started):,.0f} rows a second"
+                f"stored, {outcome.publishing}; {outcome.rows_read:,} rows read, "
+                f"{outcome.rows_read / (now - started):,.0f} a second"
             )
 
     return log

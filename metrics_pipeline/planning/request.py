@@ -93,6 +93,12 @@ class Outcome:
         return int(self.accounts_to_do * self.share_done)
 
     @property
+    def publishing(self) -> str:
+        """What became of the payloads in the cache, in words."""
+        left_out = f", {self.left_out:,} left out, as Redis has little room for old periods" if self.left_out else ""
+        return f"{self.published:,} published{left_out}"
+
+    @property
     def total_seconds(self) -> float:
         return self.seconds.get("total", 0.0)
 

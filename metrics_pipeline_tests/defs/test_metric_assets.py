@@ -209,4 +209,4 @@ def test_progress_is_logged(materialize, instance, monkeypatch):
     monkeypatch.setattr(assets, "_PROGRESS_SECONDS", 0.0)
     result = materialize(Grain.MONTH, "2026-01-01", "2026-02-01")
     logged = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.dagster_event is None]
-    assert any("3 of 3 accounts done: 6 payloads stored and 6 published" in message for message in logged)
+    assert any("3 of 3 accounts done: 6 payloads stored, 6 published; " in message for message in logged)
