@@ -13,9 +13,10 @@ _SHARE_OF_MACHINE = 0.25
 def has_room(redis: Redis) -> bool:
     """Whether it holds less than half of its `maxmemory`; without one, than a quarter of its machine's memory.
 
-    Raises CacheUnavailable when Redis is away.
+    A service that speaks Redis' language but tells neither is believed to have room. Raises CacheUnavailable when Redis is away.
     """
     with cache_errors("Asking Redis for its memory"):
         memory = redis.info("memory")
-    room = memory["maxmemory"] * _SHARE_OF_LIMIT or memory["total_system_memory"] * _SHARE_OF_MACHINE
-    return bool(memory["used_memory"] < room)
+    limit, machine = memory.get("maxmemory", 0), memory.get("total_system_memory", 0)
+    room = limit * _SHARE_OF_LIMIT or machine * _SHARE_OF_MACHINE
+    return not room or bool(memory["used_memory"] < room)
