@@ -23,6 +23,7 @@ _SESSION = (
 _ONLY_READS = "SET TRANSACTION READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
 _STOOD_STILL = "25P03"  # idle in a transaction for longer than allowed
 _WAITED = "55P03"  # for a lock, for longer than allowed
+_DEPENDED_ON = "2BP01"  # by what somebody else made
 
 
 def connect_engine(url: str, pool_size: int = 5) -> Engine:
@@ -94,6 +95,11 @@ def domain_errors(action: str) -> Iterator[None]:
             "Check that it runs and that METRICS_DATABASE_URL points to it."
         ) from error
     except (InternalError, psycopg.InternalError) as error:
+        if _sqlstate(error) == _DEPENDED_ON:
+            said = ". ".join(str(_cause(error)).splitlines()[:2])
+            raise SchemaError(
+                f"{action}: {said}. Nothing was changed. Drop what depends on it, and make it again afterwards."
+            ) from error
         if _sqlstate(error) != _STOOD_STILL:
             raise
         raise DatabaseUnavailable(
@@ -117,8 +123,7 @@ def may_pass(error: BaseException) -> bool:
     """Whether an error of the database is one that a later try may not meet: see above, or a lost connection."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return is_retryable(error) or isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError))
+    return is_retryable(error) or isinstance(_cause(error), (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
@@ -129,10 +134,13 @@ def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
 
 
 def _sqlstate(error: BaseException) -> str | None:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(cause, "sqlstate", None)
+    return getattr(_cause(error), "sqlstate", None)
 
 
 def _first_line(error: BaseException) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = _cause(error)
     return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

@@ -64,7 +64,7 @@ def _figures(payload: PeriodMetrics, code: str, figures: CurrencyMetrics, width:
     head = Text.assemble((f"{code} {money(figures.total)}", "bold"), f"  {_expenses(figures.count)}")
     median = [] if figures.median is None else [Text(f", median {money(figures.median)}", "dim")]
     shares = [
-        Text(f"{' · ' if place else ''}{category.name or 'uncategorized'} {category.share_pct:.0f}%")
+        Text(f"{' · ' if place else ''}{category.name or 'uncategorized'}{_share(category.share_pct)}")
         for place, category in enumerate(figures.categories)
     ]
     return [
@@ -74,6 +74,11 @@ def _figures(payload: PeriodMetrics, code: str, figures: CurrencyMetrics, width:
         *([fitting(width, *shares)] if shares else []),
         *budget_lines(payload.grain, figures.budgets, width),
     ]
+
+
+def _share(percent: float | None) -> str:
+    """There is none of a total that refunds have made zero."""
+    return "" if percent is None else f" {percent:.0f}%"
 
 
 def _trend(payload: PeriodMetrics, change: Change, width: int) -> Text:

@@ -22,6 +22,7 @@ from metrics_pipeline.services.postgres import EmbeddedPostgres
 from metrics_pipeline.services.redis import EmbeddedRedis
 from metrics_pipeline.services.states import ServiceState, service_states
 from metrics_pipeline.settings import Settings
+from metrics_pipeline.source.columns import missing_columns
 from metrics_pipeline.sql import query
 
 _MIGRATE = "Run `metrics-pipeline migrate`."
@@ -85,6 +86,14 @@ def _of_server(server: ServiceState, variable: str) -> Finding:
 def _of_schema(engine: Engine) -> Finding:
     with domain_errors("Reading the schema's revision"), engine.connect() as connection:
         current, known = current_revision(connection), revisions()
+        additions = missing_columns(connection)
+    if current == known[0] and additions:
+        return Finding(
+            "schema",
+            "wrong",
+            "expense tables lack columns that metrics are computed from",
+            f"Run: {' '.join(additions)}",
+        )
     if current == known[0]:
         return Finding("schema", "ok", f"revision {current}, the newest")
     if current is None:

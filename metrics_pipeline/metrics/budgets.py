@@ -97,7 +97,7 @@ class BudgetBook:
             "id": budget.id,
             "name": budget.name,
             "categories": [
-                {"id": id, "name": names[id]} for id in sorted(budget.category_ids, key=lambda id: (names[id], id))
+                {"id": id, "name": name} for name, id in sorted((names.get(id, ""), id) for id in budget.category_ids)
             ],
             "amount": money_text(budget.cents),
             "spent": money_text(spent),

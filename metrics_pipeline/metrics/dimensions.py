@@ -30,13 +30,13 @@ class Budget:
     cents: int
     currency: str
     start_date: date
-    end_date: date | None
+    end_date: date
     warning: int
     critical: int
     category_ids: tuple[int, ...]
 
     def valid_in(self, first: date, last: date) -> bool:
-        return self.start_date <= last and (self.end_date is None or self.end_date >= first)
+        return self.start_date <= last and self.end_date >= first
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The flat view of the store, for analysts: the same over payloads of any of the types that revisions gave them."""
 
+from sqlalchemy import Connection, text
+
 PERIOD_TOTALS = """
 CREATE VIEW metrics.period_totals AS
 SELECT
@@ -31,11 +33,23 @@ COMMENT ON VIEW metrics.period_totals IS
     'One row per account, period and currency: what analysts and BI tools read.';
 """
 
+_RIGHTS = """
+SELECT
+    'GRANT ' || privilege_type || ' ON metrics.period_totals TO '
+    || CASE grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(grantee AS regrole) AS text) END
+    || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+FROM pg_class
+CROSS JOIN aclexplode(relacl)
+WHERE oid = CAST('metrics.period_totals' AS regclass) AND grantee <> relowner
+"""
 
-def retyped(payload_type: str) -> str:
-    """The statements that give payloads this type, which the view stands in the way of."""
-    return (
-        "DROP VIEW metrics.period_totals;"
-        f"ALTER TABLE metrics.period_metrics ALTER COLUMN payload TYPE {payload_type} USING payload::{payload_type};"
-        f"{PERIOD_TOTALS}"
+
+def retype_payloads(connection: Connection, payload_type: str) -> None:
+    """Give payloads another type. The view, which stands in the way of that, is made anew with the rights on it."""
+    rights = connection.execute(text(_RIGHTS)).scalars().all()
+    connection.exec_driver_sql("DROP VIEW metrics.period_totals")
+    connection.exec_driver_sql(
+        f"ALTER TABLE metrics.period_metrics ALTER COLUMN payload TYPE {payload_type} USING payload::{payload_type}"
     )
+    for statement in (PERIOD_TOTALS, *rights):
+        connection.exec_driver_sql(statement)

@@ -100,29 +100,30 @@ ORDER BY wanted.id;
 
 -- name: categories
 -- Every category's name.
-SELECT id, name FROM categories;
+SELECT id, coalesce(name, '') FROM categories;
 
 -- name: budgets
 -- The budgets of these accounts that can touch the periods, with amounts in cents and thresholds in
--- hundredths of a percent.
+-- hundredths of a percent. Casts and bounds are for tables of looser types, of which one row must not end a run for
+-- everybody: dates as far as Python's go, no end where none is told, thresholds that fit an integer.
 SELECT
     budget.id,
     budget.email_account_id AS account_id,
-    budget.name,
-    budget.period,
+    coalesce(budget.name, '') AS name,
+    budget.period::text AS period,
     (budget.amount * 100)::bigint AS cents,
     budget.currency,
-    budget.start_date,
-    budget.end_date,
-    (coalesce(nullif(budget.warning_threshold, 'NaN'), 70) * 100)::bigint AS warning,
-    (coalesce(nullif(budget.critical_threshold, 'NaN'), 90) * 100)::bigint AS critical,
+    greatest(least(budget.start_date::date, '9999-12-31'), '0001-01-01') AS start_date,
+    greatest(least(budget.end_date::date, '9999-12-31'), '0001-01-01') AS end_date,
+    (least(greatest(coalesce(nullif(budget.warning_threshold::numeric, 'NaN'), 70), 0), 1e9) * 100)::bigint AS warning,
+    (least(greatest(coalesce(nullif(budget.critical_threshold::numeric, 'NaN'), 90), 0), 1e9) * 100)::bigint AS critical,
     coalesce(
         (SELECT array_agg(link.category_id) FROM budget_categories AS link WHERE link.budget_id = budget.id), '{}'
     ) AS category_ids
 FROM budgets AS budget
 WHERE budget.active
   AND (CAST(:account_ids AS bigint[]) IS NULL OR budget.email_account_id = ANY(CAST(:account_ids AS bigint[])))
-  AND budget.period = ANY(CAST(:grains AS text[]))
+  AND budget.period::text = ANY(CAST(:grains AS text[]))
   AND budget.amount < 10000000000
   AND budget.amount > -10000000000
-ORDER BY budget.name COLLATE "C", budget.id;
+ORDER BY budget.name::text COLLATE "C", budget.id;

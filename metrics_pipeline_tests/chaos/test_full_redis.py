@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
+from redis import Redis
 
 from metrics_pipeline.cache.keys import cache_key
+from metrics_pipeline.cache.room import has_room
 from metrics_pipeline.errors import CacheUnavailable
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.pipeline import Pipeline
@@ -81,3 +83,13 @@ def test_payloads_of_old_periods_are_left_to_the_store_when_half_of_the_memory_i
     assert world.redis.exists(cache_key(1, old))
     limit_to("maxmemory", 0)  # and a quarter of the machine is free
     assert published(only_outdated=False) == (10, 0, True)
+
+
+def test_a_user_who_may_not_ask_how_much_memory_is_used_publishes_old_periods(world):
+    """The rights that many give to applications: INFO is among the dangerous commands."""
+    rights = {"categories": ["+@all", "-@dangerous"], "keys": ["*"], "channels": ["*"]}
+    world.redis.acl_setuser("app", enabled=True, passwords=["+secret"], **rights)
+    world.redis.config_set("maxmemory", 1)
+    path = world.redis.connection_pool.connection_kwargs["path"]
+    with Redis(unix_socket_path=path, username="app", password="secret") as allowed_less:
+        assert (has_room(world.redis), has_room(allowed_less)) == (False, True)

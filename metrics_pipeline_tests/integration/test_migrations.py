@@ -124,6 +124,28 @@ def payloads(world: World) -> list[str]:
         return list(connection.execute(text(stored)).scalars())
 
 
+def test_who_may_read_the_view_may_read_it_after_a_migration(empty):
+    migrate(empty)
+    rights = "SELECT relacl FROM pg_class WHERE oid = 'metrics.period_totals'::regclass"
+    with empty.begin() as connection:
+        connection.execute(text("GRANT SELECT ON metrics.period_totals TO PUBLIC"))
+        connection.execute(text("GRANT SELECT, DELETE ON metrics.period_totals TO pg_monitor WITH GRANT OPTION"))
+        before = connection.execute(text(rights)).scalar_one()
+    roll_back(empty, "0009")
+    migrate(empty)
+    with empty.connect() as connection:
+        assert sorted(connection.execute(text(rights)).scalar_one()) == sorted(before)
+
+
+def test_what_somebody_built_on_the_view_is_named_and_left_alone(empty):
+    migrate(empty)
+    with empty.begin() as connection:
+        connection.execute(text("CREATE VIEW public.our_totals AS SELECT * FROM metrics.period_totals"))
+    with pytest.raises(SchemaError, match=r"DETAIL:  view our_totals depends on .*Drop what depends on it"):
+        roll_back(empty, "0009")
+    assert migrate(empty) == NEWEST
+
+
 def test_there_is_no_way_back_to_a_revision_that_the_database_never_had(empty):
     migrate(empty)
     roll_back(empty, "0009")

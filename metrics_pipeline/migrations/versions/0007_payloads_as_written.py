@@ -5,18 +5,20 @@
 
 from alembic import op
 
-from metrics_pipeline.migrations.period_totals import retyped
+from metrics_pipeline.migrations.period_totals import retype_payloads
 
 revision = "0007"
 down_revision = "0006"
 
 # Payloads from before have lost their order, and seals are of another type: all are computed again.
-OUTDATED = "UPDATE metrics.period_metrics SET fingerprint = 'of another type', seal = NULL;"
+OUTDATED = "UPDATE metrics.period_metrics SET fingerprint = 'of another type', seal = NULL"
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(retyped("json") + OUTDATED)
+    retype_payloads(op.get_bind(), "json")
+    op.get_bind().exec_driver_sql(OUTDATED)
 
 
 def downgrade() -> None:
-    op.get_bind().exec_driver_sql(retyped("jsonb") + OUTDATED)
+    retype_payloads(op.get_bind(), "jsonb")
+    op.get_bind().exec_driver_sql(OUTDATED)

@@ -5,7 +5,7 @@ Rewrites the table, which is locked meanwhile.
 
 from alembic import op
 
-from metrics_pipeline.migrations.period_totals import retyped
+from metrics_pipeline.migrations.period_totals import retype_payloads
 
 revision = "0010"
 down_revision = "0009"
@@ -14,10 +14,10 @@ COMMENT = "COMMENT ON COLUMN metrics.period_metrics.payload IS "
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(
-        retyped("text") + COMMENT + "'JSON as it is published: payload::json ->> ''currency''.'"
-    )
+    retype_payloads(op.get_bind(), "text")
+    op.get_bind().exec_driver_sql(COMMENT + "'JSON as it is published: payload::json ->> ''currency''.'")
 
 
 def downgrade() -> None:
-    op.get_bind().exec_driver_sql(retyped("json") + COMMENT + "NULL")
+    retype_payloads(op.get_bind(), "json")
+    op.get_bind().exec_driver_sql(COMMENT + "NULL")

@@ -114,6 +114,20 @@ def test_a_schema_of_an_older_release_until_migrate(findings, cli) -> None:
     assert findings(wrong=False)["schema"]["state"] == "ok"
 
 
+def test_columns_that_are_missing_and_how_to_add_them(findings, cli, database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE expenses DROP COLUMN deleted_at"))
+        connection.execute(text("ALTER TABLE budgets DROP COLUMN active, DROP COLUMN warning_threshold"))
+    cli("migrate")
+    cli("calculate", expect=2)
+    to_do = findings(wrong=True)["schema"]["to_do"]
+    with database.engine.begin() as connection:
+        connection.execute(text(to_do.removeprefix("Run: ")))
+    cli("migrate")
+    cli("calculate")
+    assert findings(wrong=False)["schema"]["state"] == "ok"
+
+
 def test_a_schema_of_a_newer_release(findings, cli, database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE metrics.schema_version SET version_num = '9999'"))

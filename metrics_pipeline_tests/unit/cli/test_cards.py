@@ -69,6 +69,12 @@ def test_without_an_earlier_expense_there_is_no_percentage(draw) -> None:
     assert "● nothing in 23 Nov" in "\n".join(draw(payload("day", spend("5", TODAY))))
 
 
+def test_of_a_total_that_refunds_make_zero_no_category_has_a_share(draw) -> None:
+    text = "\n".join(draw(payload("day", spend("5", TODAY), spend("-5", TODAY, category=2))))
+    assert "USD 0.00  2 expenses" in text
+    assert "Rent · Food" in text
+
+
 def test_the_accounts_own_currency_is_shown_first_however_the_payload_is_ordered(draw) -> None:
     made = payload("month", spend("900", TODAY, "EUR"), spend("5", TODAY))
     made = made.model_copy(update={"currencies": dict(sorted(made.currencies.items()))})

@@ -34,4 +34,4 @@ def test_defaults_are_those_of_the_code() -> None:
         if isinstance(default, tuple):
             default = ",".join(default)
         if default is not None:
-            assert said[name] == f"{default:g}" if isinstance(default, float) else str(default)
+            assert said[name] == (f"{default:g}" if isinstance(default, float) else str(default))
