@@ -116,9 +116,9 @@ class Pipeline:
             return Absorbed(missed=missed) + total
 
     def backlog(self) -> list[StalePeriod]:
-        """All periods that wait for a refresh. Raises DatabaseUnavailable."""
+        """All periods that wait for a refresh, from the start date to today. Raises DatabaseUnavailable."""
         with domain_errors("Reading the stale periods"), self.engine.connect() as connection:
-            return read_backlog(connection)
+            return read_backlog(connection, self.settings.start_date, self.settings.today())
 
     def tend_cache(self, now: datetime | None = None) -> bool:
         """Empty the cache and publish the warm window again if Redis or PostgreSQL went back in time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 from sqlalchemy import Connection, Engine
@@ -71,15 +71,14 @@ def clear_marks(engine: Engine, marks: Marks) -> list[datetime]:
         return [row.first_changed_at for row in rows_of(connection, "clear_marks", wanted)]
 
 
-def read_backlog(connection: Connection) -> list[StalePeriod]:
-    """All periods that have a mark, by grain and start."""
-    return [
-        StalePeriod(
-            period_of(row),
-            row.accounts,
-            row.everybody,
-            row.first_changed_at,
-            row.last_changed_at,
-        )
+def read_backlog(connection: Connection, earliest: date, today: date) -> list[StalePeriod]:
+    """The periods from `earliest` to `today` that have a mark, by grain and start.
+
+    Others can't be computed: they were marked before the start date was set to a later day, or in a time zone where
+    it is tomorrow.
+    """
+    marked = (
+        StalePeriod(period_of(row), row.accounts, row.everybody, row.first_changed_at, row.last_changed_at)
         for row in connection.execute(query("backlog"))
-    ]
+    )
+    return [stale for stale in marked if stale.period.end > earliest and stale.period.start <= today]

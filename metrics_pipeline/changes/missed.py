@@ -18,8 +18,8 @@ def absorb_misses(connection: Connection, *, earliest: date, today: date) -> boo
     not see the change: so everything is marked once more when no such transaction is open any longer.
     """
     state = connection.execute(query("tick_state")).one()
-    in_flight = misses_in_flight(connection)  # before the count: a miss after this line is still counted as new
     missed = missed_changes(connection)
+    in_flight = misses_in_flight(connection)  # after the count: what was counted is still open then, or has ended
     if missed == state.missed_seen and (state.misses_settled or in_flight):
         return False
     connection.execute(query("lock_tick_state"))

@@ -61,7 +61,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
         if schema.state == "ok":
             yield from _of_expenses(engine, settings)
             yield from _of_index(engine)
-            yield from _of_changes(engine)
+            yield from _of_changes(engine, settings)
             redis_url = settings.redis_url or (EmbeddedRedis(settings.home).url if redis.running else "")
             yield from _of_processes(engine, ServiceUrls(database_url, redis_url), settings.broker_url)
     except MetricsPipelineError as error:
@@ -151,11 +151,11 @@ def _of_index(engine: Engine) -> Iterator[Finding]:
     )
 
 
-def _of_changes(engine: Engine) -> Iterator[Finding]:
+def _of_changes(engine: Engine, settings: Settings) -> Iterator[Finding]:
     """Whether changes are noticed, and published. Silent when they are."""
     now = datetime.now(timezone.utc)
     with domain_errors("Looking at what changed"), engine.connect() as connection:
-        waiting = read_waiting(connection, now)
+        waiting = read_waiting(connection, settings, now)
     for problem in waiting.capture_problems:
         yield Finding("changes", "wrong", problem.message, problem.to_do)
     oldest = waiting.oldest_at

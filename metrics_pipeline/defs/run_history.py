@@ -42,7 +42,7 @@ def job_monitor(pipeline: Pipeline, instance: dg.DagsterInstance) -> MetricsJobM
         read_locks=lambda now: _read_locks(pipeline.redis, instance, now),
         read_machinery=lambda: read_machinery(instance, settings),
     )
-    return MetricsJobMonitor(pipeline.engine, pipeline.redis, orchestrator, settings.monitor)
+    return MetricsJobMonitor(pipeline.engine, pipeline.redis, orchestrator, settings)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import dagster as dg
 from metrics_pipeline.changes.absorb import Absorbed
 from metrics_pipeline.defs.assets import MaterializeConfig
 from metrics_pipeline.defs.backfills import has_open_backfill, request_backfill
+from metrics_pipeline.defs.failing import pausing
 from metrics_pipeline.defs.jobs import METRICS_JOBS, job_name
 from metrics_pipeline.defs.partitions import covered, range_tags
 from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, TRIGGER_TAG
@@ -87,13 +88,13 @@ def _plan(instance: dg.DagsterInstance, pipeline: Pipeline, settings: Settings, 
     backlog, now = pipeline.backlog(), datetime.now(timezone.utc)
     if not backlog:
         return RefreshPlan([], [], "nothing is stale")
-    today = settings.today(now)
+    today, patience = settings.today(now), settings.refresh_patience_seconds
     return plan_refresh(
         backlog,
         now=now,
         debounce=Debounce(settings.debounce_quiet_seconds, settings.debounce_longest_seconds),
         warm=set(warm_periods(today)),
-        busy=_busy(instance, now - timedelta(seconds=settings.refresh_patience_seconds)),
+        busy=_busy(instance, now - timedelta(seconds=patience)) | pausing(instance, _REFRESH, now, patience),
         backfilling=has_open_backfill(instance, _BACKFILL_TAGS),
         draining=draining,
     )

@@ -13,6 +13,9 @@ from metrics_pipeline.errors import CacheUnavailable
 _ANSWER_SECONDS = 1.0
 _FRESH_SECONDS = 2.0  # one question serves all runs of a round of run monitoring
 
+_BACK_SECONDS = 40.0
+"""A worker that has lost the broker looks for it anew at most half a minute later (kombu's pause), and then answers."""
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -44,7 +47,8 @@ class WorkerWatch:
     """Tells whether a run is alive: some worker holds it, or did when last asked.
 
     One question may go unanswered on a busy machine, or fall between the end of a run and the record
-    of it: only a run that two questions in a row did not find is lost.
+    of it: only a run that two questions in a row did not find is lost. Nor is one as long as workers
+    may not have noticed yet that the broker is back.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -52,10 +56,15 @@ class WorkerWatch:
         self._latest = Workers()
         self._last_holder: dict[str, str] = {}
         self._missed_at: dict[str, float] = {}
+        self._away_at = -_BACK_SECONDS
 
     def look(self) -> Workers:
         if not self._latest.asked_at or self._latest.age() > _FRESH_SECONDS:
-            self._latest = ask_workers(self._app)
+            try:
+                self._latest = ask_workers(self._app)
+            except CacheUnavailable:
+                self._away_at = monotonic()
+                raise
             self._forget()
         return self._latest
 
@@ -65,6 +74,8 @@ class WorkerWatch:
         if holder := now.holders.get(run_id):
             self._last_holder[run_id] = holder
             self._missed_at.pop(run_id, None)
+            return False
+        if now.asked_at - self._away_at < _BACK_SECONDS:
             return False
         return self._missed_at.setdefault(run_id, now.asked_at) != now.asked_at
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -14,10 +15,12 @@ from metrics_pipeline.monitor.advice import recommend
 from metrics_pipeline.monitor.evidence import Evidence
 from metrics_pipeline.monitor.facts import Machinery, RunHistory
 from metrics_pipeline.monitor.health import check_all, judge
-from metrics_pipeline.monitor.limits import Limits
 from metrics_pipeline.monitor.reading import ReadLocks, read_cache, read_waiting
 from metrics_pipeline.monitor.slow import slow_runs
 from metrics_pipeline.monitor.status import SlowRun, Status
+
+if TYPE_CHECKING:
+    from metrics_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Orchestrator:
 class MetricsJobMonitor:
     """Judges the jobs, the data's age, the cache and the locks. Keeps no books of its own: all is read when asked."""
 
-    def __init__(self, engine: Engine, redis: Redis, orchestrator: Orchestrator, limits: Limits) -> None:
+    def __init__(self, engine: Engine, redis: Redis, orchestrator: Orchestrator, settings: Settings) -> None:
         self._engine, self._redis = engine, redis
-        self._orchestrator, self._limits = orchestrator, limits
+        self._orchestrator, self._settings, self._limits = orchestrator, settings, settings.monitor
 
     def status(self, now: datetime) -> Status:
         """Everything at `now` (aware). Raises DatabaseUnavailable; a Redis that is away is a finding."""
@@ -45,7 +48,7 @@ class MetricsJobMonitor:
         """What a status is made of. Raises as `status`."""
         ask, limits = self._orchestrator, self._limits
         with domain_errors("Reading what waits for a refresh"), self._engine.connect() as connection:
-            waiting = read_waiting(connection, now)
+            waiting = read_waiting(connection, self._settings, now)
         cache = read_cache(self._redis, now, limits.window_hours, ask.read_locks)
         return Evidence(ask.read_history(now - limits.window), waiting, cache, ask.read_machinery(), limits, now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from sqlalchemy import Connection
@@ -16,17 +17,20 @@ from metrics_pipeline.monitor.limits import SNAPSHOT_SECONDS
 from metrics_pipeline.source.capture import capture_state
 from metrics_pipeline.sql import query
 
+if TYPE_CHECKING:
+    from metrics_pipeline.settings import Settings
+
 ReadLocks = Callable[[datetime], Sequence[LockFact]]
 """Reads the locks on periods. Raises CacheUnavailable."""
 
 
-def read_waiting(connection: Connection, now: datetime) -> Waiting:
+def read_waiting(connection: Connection, settings: Settings, now: datetime) -> Waiting:
     """Logged changes, stale periods, the longest open transaction, triggers that do not fire, and alerts not told."""
     logged = connection.execute(query("waiting_changes")).one()
     return Waiting(
         logged.changes,
         logged.oldest_at,
-        read_backlog(connection),
+        read_backlog(connection, settings.start_date, settings.today(now)),
         _oldest_snapshot(connection, now),
         capture_state(connection),
         [Undelivered(*row) for row in connection.execute(query("undelivered_alerts"))],

@@ -65,7 +65,7 @@ def plan_refresh(
 
     Args:
         warm: the latest periods: they are refreshed before a backfill gets to the rest.
-        busy: periods with a refresh on its way, which the same accounts would meet.
+        busy: periods with a refresh on its way, which the same accounts would meet, or one that has just failed.
         backfilling: whether an earlier backfill of stale periods is not over.
         draining: whether much of the log is still to come. It marks whole partitions again and again, so that
             these are refreshed once, after it; what concerns single accounts does not wait for it.
@@ -105,4 +105,4 @@ def _all_busy(backlog: Sequence[StalePeriod]) -> str:
     if not backlog:
         return "nothing is stale"
     names = ", ".join(grain.value for grain in Grain if any(each.period.grain is grain for each in backlog))
-    return f"{len(backlog)} stale periods wait for the refresh under way of {names}"
+    return f"{len(backlog)} stale periods wait for the refresh under way of {names}, or a while after it failed"

@@ -74,7 +74,7 @@ def run_together(
             printer.hush()
     if dead is None:
         return 0
-    print(dead.last_words(), file=output, flush=True)
+    printer.say(dead.last_words())
     return 1
 
 
@@ -94,7 +94,11 @@ def _dead(running: list[_Running], start: Callable[..., _Running]) -> _Running |
 
 
 class _Printer(Printer):  # type: ignore[misc]
-    """Honcho's printer, for several threads: a line is never mixed into another."""
+    """Honcho's printer, for several threads: a line is never mixed into another.
+
+    What can't be written, as a disk is full or a pipe's reader is gone, is lost: programs whose words nobody took
+    would stand still, and go on being taken for alive.
+    """
 
     def __init__(self, output: IO[str], width: int) -> None:
         super().__init__(output, width=width)
@@ -102,7 +106,7 @@ class _Printer(Printer):  # type: ignore[misc]
         self._hushed = False
 
     def write(self, message: Message) -> None:
-        with self._one_at_a_time:
+        with self._one_at_a_time, suppress(OSError):
             if not self._hushed:
                 super().write(message)
 
@@ -113,7 +117,7 @@ class _Printer(Printer):  # type: ignore[misc]
 
     def say(self, text: str) -> None:
         """A word of our own, between the programs' lines."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, suppress(OSError):
             print(text, file=self.output, flush=True)
 
 

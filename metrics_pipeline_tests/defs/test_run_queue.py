@@ -51,6 +51,25 @@ def test_a_run_is_lost_once_two_questions_in_a_row_did_not_find_it(redis_url, mo
     assert watch.is_lost("another") is False
 
 
+def test_after_an_outage_no_run_is_lost_before_workers_have_noticed_its_end(redis_url, monkeypatch):
+    """Kombu looks for a lost broker every half minute at last: until then a worker at work does not answer."""
+    now = time.monotonic()
+    answers = iter([CacheUnavailable("away"), *(Workers({}, (), now + seconds) for seconds in (3, 20, 39, 41, 42))])
+
+    def ask(_: object) -> Workers:
+        answer = next(answers)
+        if isinstance(answer, CacheUnavailable):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(workers, "ask_workers", ask)
+    monkeypatch.setattr(workers, "_FRESH_SECONDS", -100)
+    watch = WorkerWatch(celery_app(redis_url))
+    with pytest.raises(CacheUnavailable):
+        watch.is_lost("a-run")
+    assert [watch.is_lost("a-run") for _ in range(5)] == [False, False, False, False, True]
+
+
 def test_one_question_serves_all_runs_and_counts_once(redis_url, monkeypatch):
     asked = []
     monkeypatch.setattr(workers, "ask_workers", lambda _: asked.append(1) or Workers({}, (), time.monotonic()))

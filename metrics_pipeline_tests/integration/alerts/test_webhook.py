@@ -13,6 +13,7 @@ from sqlalchemy import text
 from metrics_pipeline.alerts.alerter import Told
 from metrics_pipeline.monitor.facts import CacheFacts, LockFact, Machinery, RunFact
 from metrics_pipeline.monitor.reading import read_waiting
+from metrics_pipeline.settings import Settings
 from metrics_pipeline_tests.integration.alerts.conftest import NOON, SECRET
 
 NO_REDIS = CacheFacts(error="Redis is away & <gone>")
@@ -28,7 +29,7 @@ def failed(number: int, ended: datetime = NOON - timedelta(minutes=5), **facts: 
 
 def owed(database) -> list[tuple[str, str]]:
     with database.engine.connect() as connection:
-        return [(each.kind, each.error) for each in read_waiting(connection, NOON).undelivered]
+        return [(each.kind, each.error) for each in read_waiting(connection, Settings(), NOON).undelivered]
 
 
 def test_what_is_well_is_no_news(look, receiver):

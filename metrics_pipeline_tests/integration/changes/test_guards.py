@@ -18,6 +18,7 @@ from metrics_pipeline.sql import queries
 from metrics_pipeline.store.reading import read_stored
 from metrics_pipeline_tests.integration.changes import test_cache_interleavings as cached
 from metrics_pipeline_tests.integration.changes import test_interleavings as interleavings
+from metrics_pipeline_tests.integration.changes import test_missed_changes as missed_changes
 from metrics_pipeline_tests.integration.changes import test_year_before as year_before
 
 
@@ -103,12 +104,12 @@ GUARDS = [
     Guard(
         "what could not be logged is looked for",
         replaced(pipeline, "absorb_misses", lambda *_, **__: False),
-        interleavings.test_a_change_that_could_not_be_logged_makes_everything_stale_at_once,
+        missed_changes.test_a_change_that_could_not_be_logged_makes_everything_stale_at_once,
     ),
     Guard(
         "and once more when it has committed",
         replaced(missed, "misses_in_flight", lambda *_: True),
-        interleavings.test_a_change_that_could_not_be_logged_and_commits_late_is_looked_for_again,
+        missed_changes.test_a_change_that_could_not_be_logged_and_commits_late_is_looked_for_again,
     ),
     Guard(
         "a reader sees a row and what makes it stale in one statement",

@@ -10,7 +10,6 @@ import threading
 import pytest
 
 from metrics_pipeline import chunk, refresh
-from metrics_pipeline.periods import Grain
 from metrics_pipeline.planning.affected import EVERYBODY
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline_tests.world import (
@@ -227,36 +226,6 @@ def test_two_refreshes_of_one_account_at_once(world, monkeypatch):
     world.settle()
     assert world.wrong() == []
     assert world.total(1) == 10
-
-
-def test_a_change_that_could_not_be_logged_makes_everything_stale_at_once(world):
-    world.spend(1, 10)
-    world.settle()
-    world.sql("ALTER TABLE metrics.expense_changes RENAME TO renamed")
-    world.sql("UPDATE expenses SET amount = 20")
-    world.sql("ALTER TABLE metrics.renamed RENAME TO expense_changes")
-    assert world.pipeline.reader.get(1, Grain.DAY, today=TODAY, fresh=True).payload.currencies["USD"].total == 20
-    assert world.pipeline.absorb_changes(NOW).missed
-    assert {stale.period for stale in world.pipeline.backlog() if stale.everybody} >= set(CURRENT)
-    world.settle()
-    assert world.wrong() == []
-    assert not world.pipeline.absorb_changes(NOW).missed
-
-
-def test_a_change_that_could_not_be_logged_and_commits_late_is_looked_for_again(world):
-    world.spend(1, 10)
-    world.settle()
-    locker, slow = world.connect(), world.connect()
-    execute(locker, "LOCK TABLE metrics.expense_changes")
-    execute(slow, "UPDATE expenses SET amount = 20")
-    locker.rollback()
-    assert world.pipeline.absorb_changes(NOW).missed
-    world.settle()  # cannot see the change
-    slow.commit()
-    assert world.pipeline.absorb_changes(NOW).missed
-    world.settle()
-    assert world.total(1) == 20
-    assert world.wrong() == []
 
 
 def test_more_marks_than_are_worth_it_become_wildcards(world, monkeypatch):

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,14 @@ def test_a_process_that_dies_after_it_ran_well_is_started_again_for_a_while(
     told = output.getvalue()
     assert "worker ended by itself with code 7; its last lines:\n  first\nworker is started again" in told
     assert told.endswith("worker ended by itself with code 7; its last lines:\n  second\n")
+
+
+def test_a_program_goes_on_when_what_it_says_cannot_be_written(tmp_path: Path) -> None:
+    """More than a pipe holds: without a reader it would stand still for ever."""
+    talks = Program("worker", [*PYTHON, "print('words ' * 50_000); open('done', 'w')"])
+    with suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as full:
+        assert run_together([talks], os.environ, tmp_path, full) == 1
+    assert (tmp_path / "done").exists()
 
 
 def test_a_program_starts_once_the_one_before_it_is_ready(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_period_with_a_refresh_under_way_waits_and_the_others_do_not():
     assert plan(stale(TODAY), stale(OLD), busy={TODAY}).runs == [[OLD]]
     none = plan(*both, busy={TODAY, MONTH})
     assert not none
-    assert none.why == "2 stale periods wait for the refresh under way of day, month"
+    assert none.why == "2 stale periods wait for the refresh under way of day, month, or a while after it failed"
 
 
 def test_a_change_of_everybody_is_a_backfill_after_the_warm_periods():
