@@ -70,7 +70,7 @@ def _figures(payload: PeriodMetrics, code: str, figures: CurrencyMetrics, width:
     return [
         fitting(width, head, *median),
         _trend(payload, figures.trend.to_date or figures.trend, width),
-        sparkline_of(payload, figures),
+        sparkline_of(payload, figures, width),
         *([fitting(width, *shares)] if shares else []),
         *budget_lines(payload.grain, figures.budgets, width),
     ]

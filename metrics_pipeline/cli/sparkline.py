@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from rich.text import Text
 
+from metrics_pipeline.cli.fitting import fitting
 from metrics_pipeline.metrics.payload import CurrencyMetrics, PeriodMetrics
 from metrics_pipeline.periods import Grain
 
@@ -20,7 +21,7 @@ def sparkline(values: Sequence[Decimal]) -> str:
     return "".join(_BLOCKS[_step(value, highest)] if value > 0 else _NOTHING for value in values)
 
 
-def sparkline_of(payload: PeriodMetrics, figures: CurrencyMetrics) -> Text:
+def sparkline_of(payload: PeriodMetrics, figures: CurrencyMetrics, width: int) -> Text:
     """The days of a week or month and the months of a year, up to today; for a day the seven that end with it."""
     if payload.grain is Grain.DAY:
         totals, label = figures.sparkline.days, "last seven days"
@@ -28,7 +29,7 @@ def sparkline_of(payload: PeriodMetrics, figures: CurrencyMetrics) -> Text:
         totals, label = [month.total for month in figures.monthly][: payload.as_of.month], "by month"
     else:
         totals, label = [day.total for day in figures.daily if day.date <= payload.as_of], "by day"
-    return Text.assemble((sparkline(totals), "cyan"), (f" {label}", "dim"))
+    return fitting(width, Text(sparkline(totals), "cyan"), Text(f" {label}", "dim"))
 
 
 def _step(value: Decimal, highest: Decimal) -> int:

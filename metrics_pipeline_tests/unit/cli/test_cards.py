@@ -100,6 +100,12 @@ def test_category_budgets_are_summed_up_and_the_worst_status_shown(draw) -> None
     assert "exceeded · 1 of 2 on track" in text
 
 
+def test_a_whole_month_at_eighty_columns_is_drawn_rather_than_told_what_it_is(draw) -> None:
+    days = [spend("8", date(2026, 10, day)) for day in range(1, 32)]
+    (line,) = [line for line in draw(*[payload("month", *days, on=date(2026, 10, 1))] * 2, width=80) if "██" in line]
+    assert f"│ {'█' * 31}      ││" in line
+
+
 def test_the_days_to_come_are_not_drawn(draw) -> None:
     (line,) = [line for line in draw(payload("week", spend("8", TODAY))) if "by day" in line]
     assert line.startswith("│ ·█ by day")  # Monday and Tuesday
