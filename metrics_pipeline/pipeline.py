@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from redis import Redis
 
 from metrics_pipeline.cache.canary import check_canary, confirm_canary
-from metrics_pipeline.cache.checked import CheckedPublisher
 from metrics_pipeline.cache.drops import carry_out_drops
 from metrics_pipeline.cache.reader import MetricsReader
 from metrics_pipeline.changes.absorb import Absorbed, absorb
@@ -22,7 +21,6 @@ from metrics_pipeline.changes.marks import read_backlog
 from metrics_pipeline.changes.missed import absorb_misses
 from metrics_pipeline.database import connect_engine, domain_errors, read_transaction
 from metrics_pipeline.errors import ConfigurationError
-from metrics_pipeline.metrics.fingerprint import fingerprint
 from metrics_pipeline.metrics.payload import PeriodMetrics
 from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.planning.chosen import chosen_periods
@@ -57,6 +55,8 @@ class Pipeline:
         self.settings, self._follow = settings, follow
         self.engine = connect_engine(settings.database_url)
         self.redis: Redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=10)
+        # For readers, who wait, and have PostgreSQL to ask.
+        self._redis_of_reads: Redis = Redis.from_url(settings.redis_url, socket_connect_timeout=1, socket_timeout=1)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -67,6 +67,7 @@ class Pipeline:
     def close(self) -> None:
         self.engine.dispose()
         self.redis.close()
+        self._redis_of_reads.close()
 
     def migrate(self) -> str:
         """Bring the database to the newest schema; returns its revision."""
@@ -179,7 +180,7 @@ class Pipeline:
 
     @cached_property
     def reader(self) -> MetricsReader:
-        return MetricsReader(self.settings, self.engine, self.redis, self.refresh, self._publisher)
+        return MetricsReader(self.settings, self.engine, self._redis_of_reads, self.refresh)
 
     def export(
         self,
@@ -210,10 +211,6 @@ class Pipeline:
         """One row per account, period and currency, as `metrics.period_totals` has them; money as Decimal."""
         with domain_errors("Reading metrics"), self.engine.connect() as connection:
             return read_frame(connection, Selection(tuple(grains or Grain), first, last, account_ids))
-
-    @cached_property
-    def _publisher(self) -> CheckedPublisher:
-        return CheckedPublisher(self.engine, self.redis, fingerprint(self.settings))
 
     @cached_property
     def _refresher(self) -> Refresher:

@@ -11,6 +11,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from metrics_pipeline.errors import CacheUnavailable, MetricsPipelineError
 
+_WRITES_NOTHING = ("READONLY", "NOREPLICAS", "MISCONF", "MASTERDOWN")
+"""In errors of a replica, of a primary that has lost its replicas, of a full disk; a script's error has them inside."""
+
 
 @contextmanager
 def cache_errors(action: str) -> Iterator[None]:
@@ -27,6 +30,11 @@ def cache_errors(action: str) -> Iterator[None]:
             raise CacheUnavailable(
                 f"{action}: Redis' memory is full. Nothing is lost: the store has every payload. "
                 "Raise its maxmemory or delete what is not needed there; what is missing is published then."
+            ) from error
+        if any(code in str(error) for code in _WRITES_NOTHING):
+            raise CacheUnavailable(
+                f"{action}: Redis takes no writes now ({error}). Nothing is lost: the store has every payload. "
+                "Let METRICS_REDIS_URL point to the primary, or mend what it says; what is missing is published then."
             ) from error
         raise MetricsPipelineError(f"{action}: Redis refused ({error}).") from error
 

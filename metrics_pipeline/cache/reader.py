@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Literal
 
 from redis import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy import Engine
 
 from metrics_pipeline.cache.checked import CheckedPublisher
@@ -30,6 +32,8 @@ from metrics_pipeline.store.reading import read_stored
 from metrics_pipeline.store.versioned import Versioned
 
 Source = Literal["cache", "store", "computed"]
+
+_HANGS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,20 @@ class Reading:
 class MetricsReader:
     """Reads payloads: one Redis round trip when all is well.
 
+    A Redis that hangs is waited for once; for some seconds after that PostgreSQL answers all.
+
     Args:
         compute: stores and publishes what a request asks; called only where neither cache nor store
             have an answer that is known to be right.
-        publisher: puts a stored payload into the cache.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        redis: Redis,
-        compute: Callable[[RefreshRequest], object],
-        publisher: CheckedPublisher,
+        self, settings: Settings, engine: Engine, redis: Redis, compute: Callable[[RefreshRequest], object]
     ) -> None:
-        self._settings, self._engine, self._redis = settings, engine, redis
-        self._compute, self._publisher = compute, publisher
+        self._settings, self._engine, self._redis, self._compute = settings, engine, redis, compute
         self._fingerprint = fingerprint(settings)
+        self._publisher = CheckedPublisher(engine, redis, self._fingerprint)
+        self._hangs_until = 0.0
 
     def get(
         self, account_id: int, grain: Grain, on: date | None = None, today: date | None = None, fresh: bool = False
@@ -114,14 +115,18 @@ class MetricsReader:
             else:
                 misses.append(reason or "cold")
                 readings.append(self._on_miss(account_id, each.period, today, entry))
-        if misses:
+        if misses and not self._hangs():
             count_misses(self._redis, misses)
         return readings
 
     def _cached(self, account_id: int, periods: Sequence[Wanted]) -> list[Entry | None]:
+        if self._hangs():
+            return [None] * len(periods)
         try:
             values = fetch(self._redis, [cache_key(account_id, each.period) for each in periods])
-        except RedisError:
+        except RedisError as error:
+            if isinstance(error, RedisTimeoutError):
+                self._hangs_until = time.monotonic() + _HANGS_SECONDS
             return [None] * len(periods)  # PostgreSQL has every answer; `check` reports that Redis is away
         return [Entry.decode(value) if value else None for value in values]
 
@@ -138,7 +143,7 @@ class MetricsReader:
         action = f"Reading {period} of account {account_id}"
         if reading := self._from_store(account_id, period, today, action):
             return reading
-        with alone(self._redis, cache_key(account_id, period)):
+        with nullcontext() if self._hangs() else alone(self._redis, cache_key(account_id, period)):
             if reading := self._from_store(account_id, period, today, action):
                 return reading  # another reader computed it since
             with suppress(CacheUnavailable):  # stored, though not published: this reader has its answer
@@ -154,7 +159,11 @@ class MetricsReader:
             stored = read_stored(connection, [account_id], period).get(account_id)
         if stored is None or not stored.is_right(self._fingerprint, today):
             return None
-        with suppress(CacheUnavailable):
-            payload = Versioned((account_id, period), stored.version, stored.json)
-            self._publisher.publish([payload], self._settings.ttl_on_demand_seconds)
+        if not self._hangs():
+            with suppress(CacheUnavailable):
+                payload = Versioned((account_id, period), stored.version, stored.json)
+                self._publisher.publish([payload], self._settings.ttl_on_demand_seconds)
         return Reading(stored.json, stored.version, "store")
+
+    def _hangs(self) -> bool:
+        return time.monotonic() < self._hangs_until

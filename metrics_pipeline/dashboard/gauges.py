@@ -75,7 +75,7 @@ def _runs(evidence: Evidence, status: Status) -> Iterator[Metric]:
         for kind in get_args(Kind)
         for state in get_args(State)
     }
-    yield _gauge("window_runs", "Runs made in the monitor's window, by state.", every, "job", "kind", "state")
+    yield _gauge("window_runs", "Runs made in the monitor's window, by state.", every, "grain", "kind", "state")
     jobs = {"calculation": status.calculation, "refresh": status.refresh}
     seconds: Labelled = {
         (kind, name): value
@@ -88,9 +88,10 @@ def _runs(evidence: Evidence, status: Status) -> Iterator[Metric]:
     yield _gauge("window_slow_runs", "Slow runs of the window.", {(): len(status.slow_runs)})
     succeeded: dict[tuple[str, ...], float | None] = {(job,): 0.0 for job in JOBS}
     for run in runs:
-        if run.state == "succeeded" and run.ended_at:
+        if run.kind == "calculation" and run.state == "succeeded" and run.ended_at:
             succeeded[run.job,] = max(succeeded[run.job,] or 0.0, run.ended_at.timestamp())
-    yield _gauge("last_success_timestamp_seconds", "When a job last succeeded; 0: not in the window.", succeeded, "job")
+    told = "When a grain was last calculated, which a refresh of some periods is not; 0: not in the window."
+    yield _gauge("last_success_timestamp_seconds", told, succeeded, "grain")
 
 
 def _waiting(status: Status) -> Iterator[Metric]:

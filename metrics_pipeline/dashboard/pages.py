@@ -82,7 +82,7 @@ async def period(request: Request) -> Response:
         previous=_neighbour(account_id, shown.shift(-1), days, wording) if shown.start > days.first else None,
         next=_neighbour(account_id, shown.shift(1), days, wording),
         grain=shown.grain.value,
-        on=min(shown.last_day, days.today) if shown.is_current(days.today) else shown.start,
+        on=min(shown.last_day, days.today) if shown.is_current(days.today) else max(shown.start, days.first),
         etag=headers_of_one(reading)["ETag"],
         api=f"/api/accounts/{account_id}/metrics/{shown.grain.value}/{shown.key}",
     )

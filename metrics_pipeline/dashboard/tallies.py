@@ -30,15 +30,15 @@ class Tallies:
         def counter(name: str, said: str, *labels: str) -> Counter:
             return Counter(f"metrics_pipeline_{name}", said, labels, registry=registry)
 
-        self._runs = counter("runs", "Runs that ended.", "job", "kind", "state")
-        self._rows = counter("rows_read", "Expenses that runs read.", "job", "kind")
-        self._payloads = counter("payloads_published", "Payloads that runs wrote to Redis.", "job", "kind")
+        self._runs = counter("runs", "Runs that ended.", "grain", "kind", "state")
+        self._rows = counter("rows_read", "Expenses that runs read.", "grain", "kind")
+        self._payloads = counter("payloads_published", "Payloads that runs wrote to Redis.", "grain", "kind")
         self._reads = counter("reads", "Reads of periods, by all readers.")
         self._misses = counter("read_misses", "Reads that the cache could not answer, by reason.", "reason")
         self._seconds = Histogram(
             "metrics_pipeline_run_duration_seconds",
             "From the start of a run to its end.",
-            ["job", "kind"],
+            ["grain", "kind"],
             buckets=_RUN_BUCKETS,
             registry=registry,
         )

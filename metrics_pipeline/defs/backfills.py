@@ -1,6 +1,7 @@
 """Backfills made by the sensor. Dagster has no public call for this yet: what is private stays in this module."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
@@ -11,6 +12,8 @@ from dagster._time import get_current_timestamp
 from metrics_pipeline.defs.partitions import partitions
 from metrics_pipeline.periods import Grain, Period
 from metrics_pipeline.settings import Settings
+
+_LATEST_BACKFILLS = 100
 
 
 def request_backfill(
@@ -53,3 +56,14 @@ def has_open_backfill(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> 
         statuses=[BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
     )
     return any(tags.items() <= backfill.tags.items() for backfill in instance.get_backfills(filters=open_ones))
+
+
+def failed_since(instance: dg.DagsterInstance, tags: Mapping[str, str], moment: datetime) -> list[float]:
+    """When backfills with these tags ended in failure since then, in seconds since 1970."""
+    failed = BulkActionsFilter(statuses=[BulkActionStatus.FAILED, BulkActionStatus.COMPLETED_FAILED])
+    ended = [
+        backfill.backfill_end_timestamp or backfill.backfill_timestamp
+        for backfill in instance.get_backfills(filters=failed, limit=_LATEST_BACKFILLS)
+        if tags.items() <= backfill.tags.items()
+    ]
+    return [at for at in ended if at >= moment.timestamp()]

@@ -10,6 +10,7 @@ import dagster as dg
 
 from metrics_pipeline.definitions import define
 from metrics_pipeline.defs.assets import MaterializeConfig
+from metrics_pipeline.defs.in_process import process_tag
 from metrics_pipeline.defs.jobs import job_name
 from metrics_pipeline.defs.metadata import outcome_of
 from metrics_pipeline.defs.partitions import periods_of, range_tags, warm_partitions
@@ -104,7 +105,7 @@ def _run(
                 # The run's log is in the UI; the console belongs to the program that called.
                 loggers={"console": {"config": {"log_level": "CRITICAL"}}},
             ),
-            tags={**range_tags(periods), TRIGGER_TAG: "manual", **_NOT_TAKEN_OVER},
+            tags={**range_tags(periods), TRIGGER_TAG: "manual", **process_tag(), **_NOT_TAKEN_OVER},
             instance=instance,
         )
     except (dg.Failure, dg.DagsterError) as error:

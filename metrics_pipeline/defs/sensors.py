@@ -7,8 +7,8 @@ import dagster as dg
 
 from metrics_pipeline.changes.absorb import Absorbed
 from metrics_pipeline.defs.assets import MaterializeConfig
-from metrics_pipeline.defs.backfills import has_open_backfill, request_backfill
-from metrics_pipeline.defs.failing import pausing
+from metrics_pipeline.defs.backfills import failed_since, has_open_backfill, request_backfill
+from metrics_pipeline.defs.failing import COUNTED_FOR, pauses, pausing
 from metrics_pipeline.defs.jobs import METRICS_JOBS, job_name
 from metrics_pipeline.defs.partitions import covered, range_tags
 from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, TRIGGER_TAG
@@ -95,7 +95,8 @@ def _plan(instance: dg.DagsterInstance, pipeline: Pipeline, settings: Settings, 
         debounce=Debounce(settings.debounce_quiet_seconds, settings.debounce_longest_seconds),
         warm=set(warm_periods(today)),
         busy=_busy(instance, now - timedelta(seconds=patience)) | pausing(instance, _REFRESH, now, patience),
-        backfilling=has_open_backfill(instance, _BACKFILL_TAGS),
+        backfilling=has_open_backfill(instance, _BACKFILL_TAGS)
+        or pauses(failed_since(instance, _BACKFILL_TAGS, now - COUNTED_FOR), now, patience),
         draining=draining,
     )
 

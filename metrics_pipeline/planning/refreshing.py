@@ -66,7 +66,7 @@ def plan_refresh(
     Args:
         warm: the latest periods: they are refreshed before a backfill gets to the rest.
         busy: periods with a refresh on its way, which the same accounts would meet, or one that has just failed.
-        backfilling: whether an earlier backfill of stale periods is not over.
+        backfilling: whether an earlier backfill of stale periods is not over, or has just failed.
         draining: whether much of the log is still to come. It marks whole partitions again and again, so that
             these are refreshed once, after it; what concerns single accounts does not wait for it.
     """
@@ -98,7 +98,8 @@ def _told(runs: Iterable[Sequence[Period]]) -> str:
 
 
 def _left(periods: int, draining: bool) -> str:
-    return f"{periods} periods wait for the {'rest of the log' if draining else 'backfill under way'}"
+    what = "rest of the log" if draining else "backfill under way, or a while after it failed"
+    return f"{periods} periods wait for the {what}"
 
 
 def _all_busy(backlog: Sequence[StalePeriod]) -> str:

@@ -31,14 +31,15 @@ class ServiceUrls:
 
     @property
     def dagster_url(self) -> str:
-        """The same database for Dagster's storage, which wants psycopg2, with its own schema first."""
+        """The same database for Dagster's storage, which wants psycopg2, with its own schema first.
+
+        In UTC: Dagster writes times into columns without a zone, in that of the session, and reads them as UTC.
+        """
         url = make_url(self.database_url).set(drivername="postgresql+psycopg2")
         given = url.query.get("options", ())
         options = [given] if isinstance(given, str) else list(given)
-        search_path = f"-csearch_path={DAGSTER_SCHEMA}"
-        return url.update_query_dict({"options": " ".join([*options, search_path])}).render_as_string(
-            hide_password=False
-        )
+        ours = (f"-csearch_path={DAGSTER_SCHEMA}", "-ctimezone=UTC")
+        return url.update_query_dict({"options": " ".join([*options, *ours])}).render_as_string(hide_password=False)
 
 
 def ensure_services(settings: Settings) -> ServiceUrls:

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus
 from sqlalchemy import text
 
 from metrics_pipeline.changes.absorb import mark
@@ -92,6 +93,19 @@ def test_a_refresh_that_fails_is_not_asked_for_at_the_next_tick(tick, run_all, s
     assert "or a while after it failed" in result.skip_reason.skip_message
     change(database, "UPDATE expenses SET amount = 12 WHERE email_account_id = 1 AND transaction_date > '2026-02-20'")
     assert "daily_metrics_job" in {request.job_name for request in tick().run_requests}  # of other days
+
+
+def test_nor_is_a_backfill_that_failed(tick, settled, database, instance):
+    change(database, "INSERT INTO categories (name) VALUES ('a')")
+    change(database, "UPDATE expenses SET category_id = 1")
+    change(database, "UPDATE categories SET name = 'b'")
+    for _ in range(3):
+        tick()
+        (backfill,) = instance.get_backfills()
+        instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED))
+    impatient = settled.settings.model_copy(update={"refresh_patience_seconds": 1e-3})
+    tick(impatient)
+    assert len(instance.get_backfills()) == 2
 
 
 @pytest.mark.parametrize(

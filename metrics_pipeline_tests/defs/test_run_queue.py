@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from metrics_pipeline.defs import workers
 from metrics_pipeline.defs.celery_app import celery_app, kombu_url
+from metrics_pipeline.defs.in_process import process_tag
 from metrics_pipeline.defs.launcher import MetricsRunLauncher
 from metrics_pipeline.defs.workers import Workers, WorkerWatch, ask_workers, broker_of
 from metrics_pipeline.errors import CacheUnavailable
@@ -109,6 +113,23 @@ def test_a_worker_that_went_away_is_named_with_what_to_do(redis_url, monkeypatch
     assert [one.status for one in found] == [WorkerStatus.RUNNING, WorkerStatus.RUNNING, WorkerStatus.FAILED]
     assert "No worker holds it any more: w@h, which ran it, was stopped or killed" in str(found[-1].msg)
     assert "metrics-pipeline worker" in str(found[-1].msg)
+
+
+def test_a_run_that_a_command_executes_is_lost_only_when_that_is_gone(redis_url, monkeypatch):
+    monkeypatch.setattr(workers, "ask_workers", lambda _: Workers({}, ("w@h",), time.monotonic()))
+    monkeypatch.setattr(workers, "_FRESH_SECONDS", -1)
+    launcher, command = MetricsRunLauncher(redis_url), subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1)
+    host = socket.gethostname()
+    tags = [process_tag(), {"metrics/process": f"{host}:{command.pid}"}, {"metrics/process": "another-host:1"}]
+    runs = [dg.DagsterRun("a-job", run_id=f"run{n}", tags=tag) for n, tag in enumerate(tags)]
+
+    def states() -> list[bool]:
+        return [launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING for run in runs]
+
+    assert [states() for _ in range(3)] == [[True, True, True]] * 3
+    command.kill()
+    command.wait()
+    assert [states() for _ in range(2)] == [[True, True, True], [True, False, True]]
 
 
 def test_a_run_is_left_alone_while_the_broker_is_away(tmp_path: Path, monkeypatch):

@@ -8,7 +8,8 @@ import pytest
 
 from metrics_pipeline.cache.locks import period_locks
 from metrics_pipeline.errors import CacheUnavailable
-from metrics_pipeline_tests.world import CURRENT, NOW
+from metrics_pipeline.planning.request import RefreshRequest
+from metrics_pipeline_tests.world import CURRENT, NOW, TODAY
 
 
 @contextmanager
@@ -18,6 +19,27 @@ def no_room(redis):
         yield
     finally:
         redis.config_set("maxmemory", "0")
+
+
+@pytest.fixture
+def redis_refusing(world):
+    """A Redis that refuses writes for the length of a block; what it had is gone first."""
+
+    @contextmanager
+    def refusing(setting, value):
+        world.redis.flushdb()
+        words = value.split()
+        if setting == "replicaof":
+            world.redis.replicaof(*words)
+        else:
+            world.redis.config_set(setting, value)
+        try:
+            yield
+        finally:
+            world.redis.replicaof("NO", "ONE")
+            world.redis.config_set("min-replicas-to-write", "0")
+
+    return refusing
 
 
 def test_a_flush_is_followed_by_a_warming_that_computes_nothing(world):
@@ -44,6 +66,19 @@ def test_redis_without_room_leaves_periods_stored_and_marked_until_there_is_some
     world.settle()
     assert world.total(1) == 15
     assert world.pipeline.backlog() == []
+
+
+@pytest.mark.parametrize(("setting", "value"), [("min-replicas-to-write", "1"), ("replicaof", "127.0.0.1 1")])
+def test_a_redis_that_takes_no_writes_is_one_that_is_away(world, redis_refusing, setting, value):
+    """A primary without its replicas, and a replica that a failover made of the primary."""
+    with redis_refusing(setting, value):
+        world.spend(1, 5)
+        assert world.pipeline.reader.get(1, CURRENT[0].grain, today=TODAY).payload.currencies["USD"].total == 15
+        with pytest.raises(CacheUnavailable, match="takes no writes now"):
+            world.pipeline.refresh(RefreshRequest(CURRENT, TODAY, force=True))
+        assert world.total(1, source="store") == 15
+    world.settle()
+    assert world.total(1) == 15
 
 
 def test_redis_without_room_for_locks_leaves_them_to_postgresql(world):

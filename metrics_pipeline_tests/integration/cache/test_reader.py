@@ -47,7 +47,7 @@ def counting_reader(world: World, computed: list[object]) -> MetricsReader:
         computed.append(request)
         pipeline.refresh(request)
 
-    return MetricsReader(pipeline.settings, pipeline.engine, pipeline.redis, compute, pipeline._publisher)
+    return MetricsReader(pipeline.settings, pipeline.engine, pipeline.redis, compute)
 
 
 def test_a_published_payload_is_a_hit(world):

@@ -59,6 +59,10 @@ def test_every_metric_and_label_that_is_asked_for_is_exported(exported):
         assert labels <= exported[name] or not exported[name], name
 
 
+def test_no_metric_has_a_label_that_prometheus_puts_its_own_over(exported):
+    assert not any(labels & ADDED_BY_PROMETHEUS for labels in exported.values())
+
+
 def test_every_metric_of_the_pipeline_is_shown_or_alerted_on(exported):
     asked = {name for expression in expressions() for name, _ in SELECTOR.findall(expression)}
     series = {re.sub(r"_(bucket|sum|count|total)$", "", name) for name in exported}

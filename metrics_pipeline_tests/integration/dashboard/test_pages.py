@@ -66,6 +66,7 @@ def test_a_period_leads_to_the_ones_beside_it(client, settings, grain):
     first = client.get(f"/accounts/1/{grain.value}/{Period.holding(grain, settings.start_date).key}")
     assert first.status_code == 200
     assert 'rel="prev"' not in first.text
+    assert f'value="{settings.start_date}" min="{settings.start_date}"' in first.text  # the picker's own rule
 
 
 def test_names_are_text_not_markup(client, settings):

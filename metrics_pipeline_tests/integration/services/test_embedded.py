@@ -220,7 +220,7 @@ def test_urls_are_not_printed_by_accident() -> None:
 def test_dagster_gets_its_own_schema_next_to_the_options_given() -> None:
     url = make_url(ServiceUrls(AWAY_DATABASE + "?options=-cjit%3Doff&sslmode=require", AWAY_REDIS).dagster_url)
     assert url.drivername == "postgresql+psycopg2"
-    assert url.query["options"] == "-cjit=off -csearch_path=dagster"
+    assert url.query["options"] == "-cjit=off -csearch_path=dagster -ctimezone=UTC"
     assert url.query["sslmode"] == "require"
 
 
