@@ -119,17 +119,18 @@ def test_a_run_that_a_command_executes_is_lost_only_when_that_is_gone(redis_url,
     monkeypatch.setattr(workers, "ask_workers", lambda _: Workers({}, ("w@h",), time.monotonic()))
     monkeypatch.setattr(workers, "_FRESH_SECONDS", -1)
     launcher, command = MetricsRunLauncher(redis_url), subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1)
-    host = socket.gethostname()
-    tags = [process_tag(), {"metrics/process": f"{host}:{command.pid}"}, {"metrics/process": "another-host:1"}]
+    host, now = socket.gethostname(), int(time.time())
+    names = [f"{host}:{command.pid}:{now}", f"another:1:{now}", f"another:1:{now - 3700}"]
+    tags = [process_tag(), *({"metrics/process": name} for name in names)]
     runs = [dg.DagsterRun("a-job", run_id=f"run{n}", tags=tag) for n, tag in enumerate(tags)]
 
     def states() -> list[bool]:
         return [launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING for run in runs]
 
-    assert [states() for _ in range(3)] == [[True, True, True]] * 3
+    assert [states() for _ in range(2)] == [[True, True, True, True], [True, True, True, False]]
     command.kill()
     command.wait()
-    assert [states() for _ in range(2)] == [[True, True, True], [True, False, True]]
+    assert [states() for _ in range(2)] == [[True, True, True, False], [True, False, True, False]]
 
 
 def test_a_run_is_left_alone_while_the_broker_is_away(tmp_path: Path, monkeypatch):
