@@ -34,6 +34,7 @@ from metrics_pipeline.store.versioned import Versioned
 Source = Literal["cache", "store", "computed"]
 
 _HANGS_SECONDS = 5.0
+"""For so long after Redis gave no answer it is not asked again."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Reading:
 class MetricsReader:
     """Reads payloads: one Redis round trip when all is well.
 
-    A Redis that hangs is waited for once; for some seconds after that PostgreSQL answers all.
+    A Redis that hangs is waited for once; for five seconds after that PostgreSQL answers all.
 
     Args:
         compute: stores and publishes what a request asks; called only where neither cache nor store
