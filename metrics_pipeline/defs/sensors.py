@@ -12,7 +12,7 @@ from metrics_pipeline.defs.failing import COUNTED_FOR, pauses, pausing
 from metrics_pipeline.defs.jobs import METRICS_JOBS, job_name
 from metrics_pipeline.defs.partitions import covered, range_tags
 from metrics_pipeline.defs.triggers import ONLY_STALE_TAG, TRIGGER_TAG
-from metrics_pipeline.defs.watch import absorbed_metadata, told
+from metrics_pipeline.defs.watch import AT_EVERY_TURN_SECONDS, absorbed_metadata, told
 from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.refreshing import Debounce, RefreshPlan, plan_refresh
@@ -45,7 +45,7 @@ def expense_changes_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=NAME,
         jobs=METRICS_JOBS,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=AT_EVERY_TURN_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Follows the log of expense changes: marks the periods that they make stale, drops their cache "
         "entries, waits for a burst to pause, and asks for one run a grain and stretch of periods, limited to the "

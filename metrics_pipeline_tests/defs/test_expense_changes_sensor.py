@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 import pytest
+from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 from sqlalchemy import text
 
 from metrics_pipeline.cache.keys import cache_key
@@ -46,6 +47,12 @@ def ranges_of(result: dg.SensorResult) -> dict[str, tuple[str, str]]:
 def days_of(backfill) -> set[str]:
     subsets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
     return set(subsets[dg.AssetKey("daily_metrics")].get_partition_keys())
+
+
+@pytest.mark.parametrize("name", [sensors.NAME, watch.NAME])
+def test_it_is_asked_at_every_turn_of_the_daemon(settings, name):
+    """Which looks whether at least the minimum has gone by, and takes its turns a few milliseconds early or late."""
+    assert define(settings).resolve_sensor_def(name).minimum_interval_seconds < MIN_INTERVAL_LOOP_TIME
 
 
 def test_without_changes_a_tick_says_that_nothing_is_stale(tick):
