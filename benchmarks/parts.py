@@ -17,14 +17,14 @@ from benchmarks.prepare import covering_index, vacuum
 from benchmarks.results import Results
 from benchmarks.scheduled import Run, Workers, as_scheduled
 from metrics_pipeline.cache.keys import cache_key
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 
 Smaller = tuple[Pipeline, Dataset]
 
 MONTH, YEAR = Period(Grain.MONTH, date(2025, 12, 1)), Period(Grain.YEAR, date(2025, 1, 1))
-HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
+HOURLY = warm_periods(TODAY)
 
 # Written out, for with parameters of a prepared statement the two years take 40% longer: it would be no floor.
 _FLOOR = """

@@ -68,7 +68,9 @@ class Settings(BaseSettings):
         10.0, gt=0, description="A burst of changes that does not pause is refreshed after so long all the same."
     )
     refresh_patience_seconds: float = Field(
-        300.0, gt=0, description="A refresh that is not over after so long is requested again."
+        300.0,
+        gt=0,
+        description="An unfinished refresh is requested again after so long; the longest pause after failures.",
     )
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster web UI on 127.0.0.1.")
     dashboard_host: str = Field("127.0.0.1", description="Address the dashboard listens on.")

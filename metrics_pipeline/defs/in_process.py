@@ -16,9 +16,8 @@ def process_tag() -> dict[str, str]:
     return {_TAG: f"{socket.gethostname()}:{os.getpid()}:{time.time():.0f}"}
 
 
-def is_executed_elsewhere(tags: Mapping[str, str]) -> bool:
-    """Whether a process that is no worker executes the run. That of another machine, which can't be asked, is trusted
-    for an hour."""
+def is_executed_by_command(tags: Mapping[str, str]) -> bool:
+    """Whether a command executes the run. One on another machine, which can't be asked, is trusted for an hour."""
     if _TAG not in tags:
         return False
     host, pid, since = tags[_TAG].split(":")

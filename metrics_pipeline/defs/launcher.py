@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from typing_extensions import Self
 
 from metrics_pipeline.defs.celery_app import QUEUE, UNSTARTED_RUN_EXPIRES_SECONDS, celery_app
-from metrics_pipeline.defs.in_process import is_executed_elsewhere
+from metrics_pipeline.defs.in_process import is_executed_by_command
 from metrics_pipeline.defs.workers import WorkerWatch, broker_of
 from metrics_pipeline.errors import CacheUnavailable, ConfigurationError
 
@@ -75,7 +75,7 @@ class MetricsRunLauncher(CeleryRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Asked by run monitoring for every started run. Without a broker nothing is known, so nothing is ended."""
-        if is_executed_elsewhere(run.tags):
+        if is_executed_by_command(run.tags):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         try:
             lost = self._watch.is_lost(run.run_id)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from metrics_pipeline import database
 from metrics_pipeline.cache import publisher
 from metrics_pipeline.cache.locks import period_locks
-from metrics_pipeline.periods import Grain, warm_window
+from metrics_pipeline.periods import warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
 from metrics_pipeline.settings import Settings, load_settings
@@ -150,7 +150,7 @@ def refresh_stale(pipeline: Pipeline, holder: str, now: datetime = NOW) -> bool:
 def hourly(pipeline: Pipeline, holder: str, now: datetime = NOW) -> None:
     """What the schedules' runs do."""
     today = pipeline.settings.today(now)
-    periods = [period for grain in Grain for period in warm_window(grain, today)]
+    periods = warm_periods(today)
     covered = [period for period in periods if period.end > pipeline.settings.start_date]
     _run(pipeline, holder, RefreshRequest(covered, today, None, "schedule"))
 

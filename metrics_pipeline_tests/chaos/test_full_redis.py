@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -12,24 +11,8 @@ from metrics_pipeline.cache.keys import cache_key
 from metrics_pipeline.cache.room import has_room
 from metrics_pipeline.errors import CacheUnavailable
 from metrics_pipeline.periods import Grain, Period
-from metrics_pipeline.pipeline import Pipeline
-from metrics_pipeline.services.redis import EmbeddedRedis
-from metrics_pipeline_tests.chaos.edits import set_up
 from metrics_pipeline_tests.command import run_command
-from metrics_pipeline_tests.world import CURRENT, TODAY, World
-
-
-@pytest.fixture
-def world(settings, database, tmp_path) -> Iterator[World]:
-    """On a Redis of its own: this one is to be filled."""
-    server = EmbeddedRedis(tmp_path)
-    try:
-        with Pipeline(settings.model_copy(update={"redis_url": server.ensure()})) as pipeline:
-            with pipeline.engine.begin() as connection:
-                set_up(connection, 2)
-            yield World(pipeline, pipeline.redis, database.connect)
-    finally:
-        server.stop()
+from metrics_pipeline_tests.world import CURRENT, TODAY
 
 
 def test_stale_entries_go_and_the_store_is_kept_up_while_nothing_can_be_published(world):

@@ -7,27 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
-import pytest
 
 from metrics_pipeline.cache import reader
 from metrics_pipeline.periods import Grain
-from metrics_pipeline.pipeline import Pipeline
-from metrics_pipeline.services.redis import EmbeddedRedis
-from metrics_pipeline_tests.chaos.edits import set_up
 from metrics_pipeline_tests.world import TODAY, World
-
-
-@pytest.fixture
-def world(settings, database, tmp_path) -> Iterator[World]:
-    """On a Redis of its own: this one is to be suspended."""
-    server = EmbeddedRedis(tmp_path)
-    try:
-        with Pipeline(settings.model_copy(update={"redis_url": server.ensure()})) as pipeline:
-            with pipeline.engine.begin() as connection:
-                set_up(connection, 2)
-            yield World(pipeline, pipeline.redis, database.connect)
-    finally:
-        server.stop()
 
 
 @contextmanager

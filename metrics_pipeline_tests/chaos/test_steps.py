@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from metrics_pipeline.cache.held_locks import clear_lock, list_locks, stale_locks
-from metrics_pipeline.periods import Grain, warm_window
+from metrics_pipeline.periods import warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline_tests.chaos.edits import edit, set_up
 from metrics_pipeline_tests.chaos.record import LONG, SEED, Faults
@@ -165,7 +165,7 @@ def assert_nothing_stale_is_served_after_a_tick(pipeline: Pipeline) -> None:
 
 
 def assert_warm(pipeline: Pipeline) -> None:
-    window = {period for grain in Grain for period in warm_window(grain, TODAY)}
+    window = set(warm_periods(TODAY))
     seen = see(pipeline)
     stored = {(account, period) for where, account, period in seen.versions if where == "stored" and period in window}
     assert stored <= seen.cached(), "the cache was emptied and not warmed again"

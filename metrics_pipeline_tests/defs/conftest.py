@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from metrics_pipeline.definitions import define
+from metrics_pipeline.defs import sensors
 from metrics_pipeline.periods import days_between, start_of_day
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.settings import Settings
@@ -22,6 +23,12 @@ DAYS = 60
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick of `expense_changes` looks once and does not wait for more."""
+    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
 
 
 @pytest.fixture

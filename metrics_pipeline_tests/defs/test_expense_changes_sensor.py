@@ -15,13 +15,7 @@ from metrics_pipeline.definitions import define
 from metrics_pipeline.defs import sensors, watch
 from metrics_pipeline.periods import Grain, Period
 
-pytestmark = pytest.mark.usefixtures("spend")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """A tick looks once and does not wait for more."""
-    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
+pytestmark = pytest.mark.usefixtures("spend", "impatient")
 
 
 @pytest.fixture

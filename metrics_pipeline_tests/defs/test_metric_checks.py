@@ -11,7 +11,7 @@ from sqlalchemy import text
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.definitions import define
 from metrics_pipeline.defs.checks import metric_checks
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import RefreshRequest
 
@@ -30,7 +30,7 @@ def pipeline(settings, spend):
         opened.tend_cache()
         opened.absorb_changes()
         opened.refresh(RefreshRequest([stale.period for stale in opened.backlog()], today))
-        opened.refresh(RefreshRequest([period for grain in Grain for period in warm_window(grain, today)], today))
+        opened.refresh(RefreshRequest(warm_periods(today), today))
         yield opened
 
 

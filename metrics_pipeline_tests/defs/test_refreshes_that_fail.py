@@ -11,20 +11,13 @@ from sqlalchemy import text
 
 from metrics_pipeline.changes.absorb import mark
 from metrics_pipeline.definitions import define
-from metrics_pipeline.defs import sensors
 from metrics_pipeline.defs.failing import pausing
 from metrics_pipeline.defs.run_history import job_monitor
 from metrics_pipeline.periods import Grain, Period
 
-pytestmark = pytest.mark.usefixtures("spend")
+pytestmark = pytest.mark.usefixtures("spend", "impatient")
 
 REFRESH = {"metrics/trigger": "refresh"}
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """A tick looks once and does not wait for more."""
-    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 
 from metrics_pipeline.cache.keys import Entry, cache_key
 from metrics_pipeline.metrics import assemble, compute, fingerprint, layout
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
 from metrics_pipeline.renewal import Renewer
 from metrics_pipeline_tests.world import TODAY, World
 
-HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
+HOURLY = warm_periods(TODAY)
 CURRENT = [period for period in HOURLY if period.is_current(TODAY)]
 CLOSED = [period for period in HOURLY if not period.is_current(TODAY)]
 FEBRUARY = Period(Grain.MONTH, date(2026, 2, 1))

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from metrics_pipeline.periods import Grain, Period, warm_window
+from metrics_pipeline.periods import Grain, Period, warm_periods
 from metrics_pipeline.pipeline import Pipeline
 from metrics_pipeline.planning.portions import BYTES_PER_EXPENSE
 from metrics_pipeline.planning.request import Outcome, RefreshRequest
@@ -21,7 +21,7 @@ from metrics_pipeline_tests.world import mark_stale
 
 TODAY = date(2026, 3, 31)
 MONTH = Period(Grain.MONTH, date(2026, 3, 1))
-HOURLY = [period for grain in Grain for period in warm_window(grain, TODAY)]
+HOURLY = warm_periods(TODAY)
 CURRENT = [period for period in HOURLY if period.is_current(TODAY)]
 EXPENSES_AN_ACCOUNT = 40
 
@@ -221,15 +221,14 @@ def test_rows_read_for_some_accounts_do_not_grow_with_the_others(pipeline, monke
 def test_an_unchanged_second_run_rewrites_nothing_and_publishes_the_same(pipeline, monkeypatch, redis_client):
     spend(pipeline, 12)
     first, _ = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY))
+    stored = text("SELECT ctid, xmin, version FROM metrics.period_metrics ORDER BY 1")
     with pipeline.engine.begin() as connection:
-        rows_before = connection.execute(
-            text("SELECT ctid, xmin, version FROM metrics.period_metrics ORDER BY 1")
-        ).all()
+        rows_before = connection.execute(stored).all()
     second, _ = refresh(pipeline, monkeypatch, RefreshRequest(HOURLY, TODAY))
     assert (first.rewritten, second.rewritten) == (first.payloads, 0)
     assert first.payloads == second.payloads
     with pipeline.engine.begin() as connection:
-        rows = connection.execute(text("SELECT ctid, xmin, version FROM metrics.period_metrics ORDER BY 1")).all()
+        rows = connection.execute(stored).all()
     assert rows == rows_before
     assert second.published == second.payloads
     assert second.bytes_published == first.bytes_published == cached_bytes(redis_client)

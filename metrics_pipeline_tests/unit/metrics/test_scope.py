@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from metrics_pipeline.metrics.scope import Range, scope_of, sparkline_range, to_date_ranges
-from metrics_pipeline.periods import LOOKBACK, Grain, Period, days_between, warm_window
+from metrics_pipeline.periods import LOOKBACK, Grain, Period, days_between, warm_periods
 
 TODAY = date(2026, 3, 10)  # a Tuesday
 
@@ -48,7 +48,7 @@ def test_only_a_grain_that_has_budgets_reads_six_periods_back() -> None:
 
 @pytest.mark.parametrize("budget_grains", [set(), {Grain.WEEK, Grain.YEAR}, set(Grain)])
 def test_every_day_that_a_figure_needs_is_read_once(budget_grains: set[Grain]) -> None:
-    periods = [period for grain in Grain for period in warm_window(grain, TODAY)]
+    periods = warm_periods(TODAY)
     scope = scope_of(periods, TODAY, budget_grains)
     for_all = days_of((*scope.history, scope.rows))
     everything = days_of((*scope.history, *scope.budget_history, scope.rows))
@@ -65,7 +65,7 @@ def test_every_day_that_a_figure_needs_is_read_once(budget_grains: set[Grain]) -
 
 @pytest.mark.parametrize("budget_grains", [set(), set(Grain)])
 def test_no_border_of_a_needed_range_lies_inside_a_sum(budget_grains: set[Grain]) -> None:
-    periods = [period for grain in Grain for period in warm_window(grain, TODAY)]
+    periods = warm_periods(TODAY)
     scope = scope_of(periods, TODAY, budget_grains)
     needed = [Range(period.shift(-1).start, period.start) for period in periods]
     needed += [so_far[1] for period in periods if (so_far := to_date_ranges(period, TODAY))]
